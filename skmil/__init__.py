@@ -1,0 +1,33 @@
+"""scikit-learn for bags: multiple instance learning."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+#: Where each public name lives. Names are imported on first use, so that ``import skmil``
+#: loads neither torch nor anything else that is slow to start.
+_HOMES = {
+    "BagStatistics": "skmil.embedding",
+    "Bags": "skmil.bags",
+    "DPMINNClassifier": "skmil.neural",
+    "InstanceTransformer": "skmil.compose",
+    "MISVMClassifier": "skmil.svm",
+    "check_bags": "skmil.bags",
+}
+_FOLDERS = ("base", "compose", "datasets", "embedding", "functional", "neural", "nn", "svm")
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if name in _FOLDERS:
+        return import_module(f"skmil.{name}")
+    raise AttributeError(f"module 'skmil' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_HOMES, *_FOLDERS})

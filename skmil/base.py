@@ -1,0 +1,185 @@
+"""What every bag estimator shares: its tags, and the checks around ``fit`` and ``predict``."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length
+
+from skmil.bags import check_bags
+
+__all__ = [
+    "BagClassifierMixin",
+    "BagEstimatorMixin",
+    "check_bag_weight",
+    "check_labels",
+    "encode_labels",
+    "split_by_bag",
+    "validate_bags",
+]
+
+
+class BagEstimatorMixin:
+    """Mixin of all estimators on bags: says which input they take.
+
+    Keep it small: algorithms belong into functions, not here.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # A 2-D array is a collection of one-instance bags, so scikit-learn may send one.
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+class BagClassifierMixin(BagEstimatorMixin, ClassifierMixin):
+    """Mixin of all bag classifiers."""
+
+
+def validate_bags(estimator, X, *, reset=False):
+    """Check bags and hold their features against those seen at fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_`, and `feature_names_in_` where the bags have names, if `reset`.
+    X : bags
+        Anything :func:`skmil.check_bags` accepts.
+    reset : bool, default=False
+        True in ``fit``; False where the features must be those of ``fit``.
+
+    Returns
+    -------
+    bags : Bags
+        The checked bags.
+    """
+    bags = check_bags(X)
+    name = type(estimator).__name__
+    if reset:
+        estimator.n_features_in_ = bags.n_features
+        if bags.feature_names is not None:
+            estimator.feature_names_in_ = bags.feature_names
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+        return bags
+    _compare_feature_names(name, getattr(estimator, "feature_names_in_", None), bags.feature_names)
+    if bags.n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {bags.n_features} features, but {name} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return bags
+
+
+def check_labels(estimator, y, bags):
+    """Return `y` as a 1-D array of class labels, one per bag.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in the error message.
+    y : array-like of shape (n_bags,)
+        Class labels of any type that can be sorted.
+    bags : Bags
+        The bags the labels belong to.
+
+    Returns
+    -------
+    y : ndarray of shape (n_bags,)
+        The labels.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y", estimator_name=type(estimator).__name__)
+    check_consistent_length(bags, y)
+    check_classification_targets(y)
+    return y
+
+
+def encode_labels(y):
+    """Return the sorted classes and the position of each label among them.
+
+    Raises
+    ------
+    ValueError
+        If there is only one class.
+    """
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}. A classifier needs at least two classes; "
+            "check how the labels were read or how the data was split."
+        )
+    return classes, codes
+
+
+def check_bag_weight(sample_weight, n_bags):
+    """Return one finite weight >= 0 per bag as float64; ones if `sample_weight` is None.
+
+    The result is an array of its own, never the caller's.
+    """
+    if sample_weight is None:
+        return np.ones(n_bags)
+    weight = np.array(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_bags, weight)
+    if weight.shape != (n_bags,):
+        raise ValueError(
+            f"sample_weight needs one weight per bag, shape ({n_bags},), got {weight.shape}."
+        )
+    assert_all_finite(weight, input_name="sample_weight")
+    if (weight < 0).any():
+        i = int(np.flatnonzero(weight < 0)[0])
+        raise ValueError(f"sample_weight must not be negative, but bag {i} has {weight[i]}.")
+    if not weight.any():
+        raise ValueError("All values of sample_weight are zero, so there is nothing to fit.")
+    return weight
+
+
+def split_by_bag(values, bags):
+    """Split values given per instance into a list with one array per bag."""
+    return np.split(values, bags.offsets[1:-1])
+
+
+def _compare_feature_names(estimator_name, fitted, given):
+    """Warn of or refuse other feature names than at fit, in scikit-learn's words."""
+    if fitted is None and given is None:
+        return
+    if fitted is None:
+        warnings.warn(
+            f"X has feature names, but {estimator_name} was fitted without feature names",
+            stacklevel=4,
+        )
+        return
+    if given is None:
+        warnings.warn(
+            f"X does not have valid feature names, but {estimator_name} was fitted with "
+            "feature names",
+            stacklevel=4,
+        )
+        return
+    if np.array_equal(fitted, given):
+        return
+    lines = ["The feature names should match those that were passed during fit."]
+    unseen = sorted(set(given) - set(fitted))
+    absent = sorted(set(fitted) - set(given))
+    if unseen:
+        lines += ["Feature names unseen at fit time:", *_first_names(unseen)]
+    if absent:
+        lines += ["Feature names seen at fit time, yet now missing:", *_first_names(absent)]
+    if not unseen and not absent:
+        lines += ["Feature names must be in the same order as they were in fit."]
+    raise ValueError("\n".join(lines) + "\n")
+
+
+def _first_names(names, most=5):
+    return [f"- {name}" for name in names[:most]] + (["- ..."] if len(names) > most else [])
