@@ -1,0 +1,299 @@
+"""The container: many instances a sample, as one matrix and the offsets of the bags in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from skmil.bags._frame import read_frame
+
+
+class Bags:
+    """A collection of bags, held as one instance matrix and the offsets of the bags.
+
+    Bag ``i`` is the rows ``offsets[i]:offsets[i + 1]`` of `instances`. The container is
+    one-dimensional for scikit-learn: its `shape` is ``(n_bags,)``, splitters index it with
+    integers or masks and get another `Bags`.
+
+    Indexing with an integer gives one bag, as a view for a dense matrix. A slice with step
+    one shares the memory of the instances too; any other selection copies the chosen rows.
+
+    Use :func:`check_bags` to build `Bags` from a list of arrays; the constructor takes the
+    two parts as they are and checks only that they fit together.
+
+    Parameters
+    ----------
+    instances : ndarray or CSR matrix of shape (n_instances, n_features)
+        All instances of all bags, bag after bag.
+    offsets : array-like of int of shape (n_bags + 1,)
+        Where each bag begins, and at the end ``n_instances``.
+    feature_names : array-like of str of shape (n_features,), default=None
+        Names of the columns, for example those of the data frame the bags came from.
+
+    Attributes
+    ----------
+    instances : ndarray or CSR matrix of shape (n_instances, n_features)
+        The instances.
+    offsets : ndarray of int64 of shape (n_bags + 1,)
+        The offsets.
+    feature_names : ndarray of object of shape (n_features,) or None
+        The names of the columns.
+
+    Raises
+    ------
+    TypeError
+        If `instances` is neither a NumPy array nor a CSR matrix.
+    ValueError
+        If the shapes or the offsets do not fit together.
+
+    See Also
+    --------
+    check_bags : Turn any supported input into `Bags`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmil import Bags
+    >>> bags = Bags(np.arange(8.0).reshape(4, 2), offsets=[0, 1, 4])
+    >>> bags
+    Bags(2 bags, 4 instances, 2 features, float64)
+    >>> bags[1]
+    array([[2., 3.],
+           [4., 5.],
+           [6., 7.]])
+    >>> bags.bag_sizes
+    array([1, 3])
+    >>> bags[[1, 1, 0]]
+    Bags(3 bags, 7 instances, 2 features, float64)
+    """
+
+    ndim = 1
+
+    def __init__(
+        self,
+        instances: Any,
+        offsets: ArrayLike,
+        *,
+        feature_names: ArrayLike | None = None,
+    ) -> None:
+        if not (isinstance(instances, np.ndarray) or _is_csr(instances)):
+            raise TypeError(
+                "instances must be a NumPy array or a SciPy CSR matrix, "
+                f"got {type(instances).__name__}. check_bags accepts more."
+            )
+        if instances.ndim != 2:
+            raise ValueError(
+                f"instances must be 2-D (n_instances, n_features), got {instances.ndim}-D."
+            )
+        self.instances = instances
+        self.offsets = _check_offsets(offsets, instances.shape[0])
+        self.feature_names = _check_feature_names(feature_names, instances.shape[1])
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        bag: Any,
+        label: Any = None,
+    ) -> tuple[Bags, NDArray[Any] | None]:
+        """Build bags from a long table: one row per instance, a column that names its bag.
+
+        Rows of a bag need not be adjacent. Bags keep the order in which they first appear,
+        ``frame[bag].unique()``; instances keep their order inside the bag.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame of shape (n_instances, n_columns)
+            The table. Every column other than `bag` and `label` is a feature and must be
+            numeric.
+        bag : column name
+            The column that says which bag an instance belongs to.
+        label : column name, default=None
+            The column with the bag's label, the same in all rows of a bag. None for data
+            without labels.
+
+        Returns
+        -------
+        bags : Bags
+            The bags, with the names of the feature columns.
+        y : ndarray of shape (n_bags,) or None
+            The labels of the bags; None if `label` is None.
+
+        Raises
+        ------
+        ValueError
+            If a column, a bag identifier or a label is missing, or a bag has two labels.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmil import Bags
+        >>> conformers = pd.DataFrame({
+        ...     "molecule": ["ethanol", "ethanol", "phenol", "ethanol"],
+        ...     "energy": [0.1, 0.4, 0.2, 0.3],
+        ...     "radius": [1.0, 1.5, 2.0, 1.2],
+        ...     "active": [1, 1, 0, 1],
+        ... })
+        >>> bags, y = Bags.from_frame(conformers, bag="molecule", label="active")
+        >>> bags
+        Bags(2 bags, 4 instances, 2 features, float64)
+        >>> y
+        array([1, 0])
+        """
+        instances, offsets, names, y = read_frame(frame, bag, label)
+        return cls(instances, offsets, feature_names=names), y
+
+    @property
+    def n_bags(self) -> int:
+        """Number of bags."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_instances(self) -> int:
+        """Number of instances in all bags together."""
+        return int(self.instances.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return int(self.instances.shape[1])
+
+    @property
+    def bag_sizes(self) -> NDArray[np.int64]:
+        """Number of instances in each bag, shape (n_bags,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def bag_index(self) -> NDArray[np.int64]:
+        """The bag of each instance, shape (n_instances,)."""
+        return np.repeat(np.arange(self.n_bags), self.bag_sizes)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n_bags,)``: one sample per bag."""
+        return (self.n_bags,)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the instance values."""
+        dtype: np.dtype[Any] = self.instances.dtype
+        return dtype
+
+    def __len__(self) -> int:
+        return self.n_bags
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(self.n_bags):
+            yield self.instances[self.offsets[i] : self.offsets[i + 1]]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, tuple):  # scikit-learn's splitters ask for X[indices, ...]
+            if len(key) != 2 or key[1] is not Ellipsis:
+                raise IndexError(
+                    "Bags have one axis. Index the bags first, then the instances: bags[i][j]."
+                )
+            key = key[0]
+        if isinstance(key, (int, np.integer)) and not isinstance(key, (bool, np.bool_)):
+            return self._one_bag(int(key))
+        if isinstance(key, slice) and key.step in (None, 1):
+            start, stop, _ = key.indices(self.n_bags)
+            return self._range(start, max(start, stop))
+        indices = np.arange(self.n_bags)[key]
+        if indices.ndim != 1:
+            raise IndexError(f"Bags are indexed by one axis, got indices of {indices.ndim} axes.")
+        return self._take(indices)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return an object array of the bags, so that NumPy never stacks or pads them."""
+        if dtype is not None and np.dtype(dtype) != object:
+            raise TypeError(f"Bags become an object array of bags, not {np.dtype(dtype)}.")
+        bags = np.empty(self.n_bags, dtype=object)
+        bags[:] = list(self)
+        return bags
+
+    def __repr__(self) -> str:
+        sparse = "" if isinstance(self.instances, np.ndarray) else ", sparse"
+        return (
+            f"Bags({self.n_bags} bags, {self.n_instances} instances, "
+            f"{self.n_features} features, {self.dtype}{sparse})"
+        )
+
+    def replace_instances(self, instances: Any, *, feature_names: ArrayLike | None = None) -> Bags:
+        """Return bags of the same sizes with other instances.
+
+        Parameters
+        ----------
+        instances : ndarray or CSR matrix of shape (n_instances, n_columns)
+            One row for each instance of these bags, in the same order.
+        feature_names : array-like of str of shape (n_columns,), default=None
+            Names of the new columns.
+
+        Returns
+        -------
+        bags : Bags
+            The new bags.
+        """
+        return Bags(instances, self.offsets, feature_names=feature_names)
+
+    def _one_bag(self, i: int) -> Any:
+        if not -self.n_bags <= i < self.n_bags:
+            raise IndexError(f"Bag {i} of {self.n_bags} bags does not exist.")
+        i %= self.n_bags
+        return self.instances[self.offsets[i] : self.offsets[i + 1]]
+
+    def _range(self, start: int, stop: int) -> Bags:
+        first, last = self.offsets[start], self.offsets[stop]
+        return Bags(
+            self.instances[first:last],
+            self.offsets[start : stop + 1] - first,
+            feature_names=self.feature_names,
+        )
+
+    def _take(self, indices: NDArray[np.intp]) -> Bags:
+        rows, offsets = take_rows(self.offsets, indices)
+        return Bags(self.instances[rows], offsets, feature_names=self.feature_names)
+
+
+def take_rows(
+    offsets: NDArray[np.int64], indices: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the chosen bags, bag after bag, and the offsets among these rows."""
+    starts = offsets[:-1][indices]
+    sizes = offsets[1:][indices] - starts
+    taken = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False)
+    rows = np.arange(taken[-1]) + np.repeat(starts - taken[:-1], sizes)
+    return rows, taken
+
+
+def _check_offsets(offsets: ArrayLike, n_instances: int) -> NDArray[np.int64]:
+    array = np.asarray(offsets)
+    if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
+        raise ValueError(
+            "offsets must be a 1-D array of n_bags + 1 integers, "
+            f"got shape {array.shape} and dtype {array.dtype}."
+        )
+    array = array.astype(np.int64, copy=False)
+    if array[0] != 0 or array[-1] != n_instances or (np.diff(array) < 0).any():
+        raise ValueError(
+            f"offsets must rise from 0 to the number of instances, {n_instances}; "
+            f"they go from {array[0]} to {array[-1]}"
+            + (" and fall in between." if (np.diff(array) < 0).any() else ".")
+        )
+    return array
+
+
+def _check_feature_names(names: ArrayLike | None, n_features: int) -> NDArray[Any] | None:
+    if names is None:
+        return None
+    array = np.asarray(names, dtype=object)
+    if array.shape != (n_features,):
+        raise ValueError(f"{n_features} feature names are needed, got shape {array.shape}.")
+    return array
+
+
+def _is_csr(data: Any) -> bool:
+    return bool(sp.issparse(data)) and data.format == "csr"

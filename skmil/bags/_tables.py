@@ -1,0 +1,135 @@
+"""One table of numbers: reading it from whatever holds it, and refusing what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+#: How an error ends that a misread input may have caused.
+HINT = (
+    "X is a list of 2-D arrays, one per bag, each of shape (n_instances, n_features). "
+    "Reshape your data: x.reshape(1, -1) is a bag of one instance, [x] is one bag."
+)
+
+
+def numeric_table(table: Any, what: str) -> Any:
+    """Return a 2-D array or CSR matrix of floats; `what` begins the error message."""
+    if sp.issparse(table):
+        if table.ndim != 2:
+            raise ValueError(f"{what} is {table.ndim}-D. {HINT}")
+        matrix = table.tocsr()
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        return as_float(matrix, what)
+    array = as_array(table, what)
+    if array.ndim != 2:
+        raise ValueError(f"{what} is {array.ndim}-D, of shape {array.shape}. {HINT}")
+    return as_float(array, what)
+
+
+def as_array(data: Any, what: str) -> NDArray[Any]:
+    """Return the data as an array of whatever type."""
+    if hasattr(data, "detach"):  # a torch tensor, on whatever device
+        data = data.detach().cpu()
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} is not a table: its rows differ in length or nesting. {HINT}"
+        ) from error
+
+
+def as_float(data: Any, what: str) -> Any:
+    """Return the data as float32 or float64, unchanged if it is either already."""
+    if data.dtype in (np.float32, np.float64):
+        return data
+    if data.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported. {what} has dtype {data.dtype}.")
+    if data.dtype.kind not in "biufO":
+        raise TypeError(
+            f"{what} is not numeric: its dtype is {data.dtype}. Every value must be a number; "
+            "encode categories, dates and text first."
+        )
+    try:
+        return data.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{what} is not numeric ({error}). Every value must be a number, "
+            "the argument must be a string or a number that stands for one."
+        ) from error
+
+
+def column_names(table: Any) -> NDArray[Any] | None:
+    """Return the column names of a data frame if all are strings, as scikit-learn does."""
+    if not is_frame(table):
+        return None
+    names = list(table.columns)
+    n_strings = sum(isinstance(name, str) for name in names)
+    if 0 < n_strings < len(names):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names. "
+            "Convert them: X.columns = X.columns.astype(str)."
+        )
+    return np.asarray(names, dtype=object) if n_strings else None
+
+
+def shared_column_names(X: Sequence[Any] | NDArray[Any]) -> NDArray[Any] | None:
+    """Return the column names that all bags have, or None if no bag has names."""
+    first = column_names(X[0])
+    for i, x in enumerate(X):
+        names = column_names(x)
+        if (names is None) != (first is None) or (
+            names is not None and first is not None and list(names) != list(first)
+        ):
+            raise ValueError(
+                f"Bag {i} does not have the columns of bag 0, in the same order: "
+                f"{_spell(names)} instead of {_spell(first)}."
+            )
+    return first
+
+
+def refuse_non_finite(instances: Any, offsets: NDArray[np.int64]) -> None:
+    """Raise an error that names bag, instance and feature of the first NaN or infinity."""
+    dense = isinstance(instances, np.ndarray)
+    values = instances if dense else instances.data
+    # The sum is finite when all values are (short of overflow): one pass without a mask.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum(dtype=np.float64)):
+            return
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    if dense:
+        row, column = np.argwhere(~finite)[0]
+    else:
+        entry = np.flatnonzero(~finite)[0]
+        row = np.searchsorted(instances.indptr, entry, side="right") - 1
+        column = instances.indices[entry]
+    kind = "NaN" if np.isnan(instances[row, column]) else "infinity (inf)"
+    i = int(np.searchsorted(offsets, row, side="right")) - 1
+    raise ValueError(
+        f"Bag {i} contains {kind}: instance {row - offsets[i]}, feature {column}. "
+        "Input X must be finite: fill the value in or drop the instance."
+    )
+
+
+def refuse_width(i: int, width: int, expected: int) -> NoReturn:
+    """Raise the error for a bag of another width than the first."""
+    raise ValueError(
+        f"Bag {i} has {width} features, but bag 0 has {expected}. "
+        "All bags must have the same features."
+    )
+
+
+def is_frame(data: Any) -> bool:
+    """Return whether the data is a data frame, of pandas or alike."""
+    return hasattr(data, "columns") and hasattr(data, "to_numpy")
+
+
+def _spell(names: NDArray[Any] | None) -> str:
+    return "unnamed columns" if names is None else str(list(names))
