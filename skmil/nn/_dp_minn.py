@@ -1,0 +1,143 @@
+"""The network of DP-MINN: encoder, dynamic pooling, head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from skmil.functional import (
+    RoutingGradient,
+    dynamic_pooling,
+    segment_mean,
+    squared_length,
+    squash,
+)
+from skmil.nn._encoder import Encoder
+
+__all__ = ["DPMINN", "DynamicPooling"]
+
+
+class DynamicPooling(nn.Module):
+    """Dynamic pooling as a module; see :func:`skmil.functional.dynamic_pooling`.
+
+    It has no weights.
+
+    Parameters
+    ----------
+    T : int, default=3
+        Number of iterations.
+    routing_gradient : {"full", "last"}, default="full"
+        How far back the gradient goes.
+    """
+
+    def __init__(self, T: int = 3, routing_gradient: RoutingGradient = "full") -> None:
+        super().__init__()
+        self.T = T
+        self.routing_gradient = routing_gradient
+
+    def forward(self, embeddings: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, Tensor]:
+        """Return pooled embeddings and instance weights."""
+        return dynamic_pooling(embeddings, bag_index, n_bags, self.T, self.routing_gradient)
+
+
+class DPMINN(nn.Module):
+    """Deep multiple instance network with dynamic pooling.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of an instance.
+    hidden_layer_sizes : sequence of int, default=(256, 128, 64)
+        Widths of the encoder's layers.
+    n_capsules : int, default=1
+        Number of bag embeddings, pooled independently from embeddings of their own.
+    n_logits : int or None, default=None
+        None scores a bag by the squared lengths of its capsules, one score per capsule. A
+        number puts a linear layer with so many outputs on the pooled embedding instead.
+    T : int, default=3
+        Iterations of dynamic pooling.
+    routing_gradient : {"full", "last"}, default="full"
+        How far back the gradient goes.
+    dropout : float, default=0.0
+        Dropout inside the encoder.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.nn import DPMINN
+    >>> network = DPMINN(n_features=10)
+    >>> bag_index = torch.tensor([0, 0, 1])
+    >>> scores, embeddings, weights = network(torch.ones(3, 10), bag_index, 2)
+    >>> scores.shape, embeddings.shape, weights.shape
+    (torch.Size([2, 1]), torch.Size([2, 1, 64]), torch.Size([3, 1]))
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] = (256, 128, 64),
+        *,
+        n_capsules: int = 1,
+        n_logits: int | None = None,
+        T: int = 3,
+        routing_gradient: RoutingGradient = "full",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        *inner, width = hidden_layer_sizes
+        self.n_capsules = n_capsules
+        self.encoder = Encoder(n_features, (*inner, n_capsules * width), dropout)
+        self.pooling = DynamicPooling(T, routing_gradient)
+        self.head = None if n_logits is None else nn.Linear(n_capsules * width, n_logits)
+
+    def forward(
+        self, instances: Tensor, bag_index: Tensor, n_bags: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Score bags.
+
+        Parameters
+        ----------
+        instances : Tensor of shape (n_instances, n_features)
+            Packed instances.
+        bag_index : int64 Tensor of shape (n_instances,)
+            The bag of each instance.
+        n_bags : int
+            Number of bags.
+
+        Returns
+        -------
+        scores : Tensor of shape (n_bags, n_capsules) or (n_bags, n_logits)
+            Squared lengths of the capsules before squashing, or logits.
+        embeddings : Tensor of shape (n_bags, n_capsules, n_dimensions)
+            Bag embeddings as the score sees them: squashed capsules, or the weighted sums
+            that enter the linear layer.
+        weights : Tensor of shape (n_instances, n_capsules)
+            Instance weights.
+        """
+        pooled, weights = self.pooling(self.embed(instances), bag_index, n_bags)  # (B, K, D)
+        if self.head is None:
+            return squared_length(pooled), squash(pooled), weights
+        logits: Tensor = self.head(pooled.flatten(1))
+        return logits, pooled, weights
+
+    def embed(self, instances: Tensor) -> Tensor:
+        """Return instance embeddings of shape (n_instances, n_capsules, n_dimensions)."""
+        embeddings: Tensor = self.encoder(instances)
+        width = embeddings.shape[-1] // self.n_capsules
+        return embeddings.view(-1, self.n_capsules, width)
+
+    @torch.no_grad()
+    def mean_lengths(self, instances: Tensor, bag_index: Tensor, n_bags: int) -> Tensor:
+        """Return the lengths n of the mean-pooled capsules, shape (n_bags, n_capsules)."""
+        mean = segment_mean(self.embed(instances), bag_index, n_bags)
+        return squared_length(mean).sqrt()
+
+    @torch.no_grad()
+    def rescale(self, factor: Tensor) -> None:
+        """Multiply the embeddings of each capsule by `factor`, shape (n_capsules,)."""
+        layer = self.encoder.last_linear
+        per_unit = factor.repeat_interleave(layer.out_features // self.n_capsules)
+        layer.weight.mul_(per_unit.unsqueeze(1))
+        layer.bias.mul_(per_unit)

@@ -1,0 +1,66 @@
+"""Losses of bag classifiers: the weighted mean over the bags of a batch.
+
+Each takes a network's output, a tuple that begins with the scores, and as target a pair of
+class codes and bag weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skmil.functional import length_probability, margin_loss
+
+__all__ = ["CrossEntropyLoss", "MarginLoss"]
+
+
+class MarginLoss(nn.Module):
+    """Margin loss of capsule lengths.
+
+    A single capsule stands for the positive class of two. With one capsule per class, the
+    losses of the capsules are added, those of the absent classes at half weight, as in
+    capsule networks.
+
+    Parameters
+    ----------
+    margin_positive : float, default=0.9
+        Probability above which a present class costs nothing.
+    margin_negative : float, default=0.1
+        Probability below which an absent class costs nothing.
+    """
+
+    def __init__(self, margin_positive: float = 0.9, margin_negative: float = 0.1) -> None:
+        super().__init__()
+        self.margin_positive = margin_positive
+        self.margin_negative = margin_negative
+
+    def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Return the weighted mean loss of a batch."""
+        squared, (codes, weights) = outputs[0], target  # squared: (B, K)
+        single = squared.shape[1] == 1
+        present = codes.unsqueeze(1) if single else F.one_hot(codes, squared.shape[1])
+        losses = margin_loss(
+            length_probability(squared),
+            present.to(squared.dtype),
+            self.margin_positive,
+            self.margin_negative,
+            negative_weight=1.0 if single else 0.5,
+        )
+        return (weights * losses.sum(1)).mean()
+
+
+class CrossEntropyLoss(nn.Module):
+    """Cross-entropy: of a sigmoid for one logit per bag, of a softmax for several."""
+
+    def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Return the weighted mean loss of a batch."""
+        logits, (codes, weights) = outputs[0], target  # logits: (B, K)
+        if logits.shape[1] == 1:
+            losses = F.binary_cross_entropy_with_logits(
+                logits.squeeze(1), codes.to(logits.dtype), reduction="none"
+            )
+        else:
+            losses = F.cross_entropy(logits, codes, reduction="none")
+        return (weights * losses).mean()

@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from skmil.nn import CrossEntropyLoss, MarginLoss
+
+CODES, WEIGHTS = torch.tensor([1, 0, 1]), torch.tensor([1.0, 2.0, 3.0])
+
+
+def test_margin_loss_of_one_capsule_is_the_loss_of_the_paper():
+    n = torch.tensor([0.5, 2.0, 4.0])
+    p = n**2 / (1 + n**2)
+    expected = 1.0 * (0.9 - p[0]) ** 2 + 2.0 * (p[1] - 0.1) ** 2 + 3.0 * 0.0
+    loss = MarginLoss()(((n**2).unsqueeze(1),), (CODES, WEIGHTS))
+    assert loss.item() == pytest.approx(expected.item() / 3)
+
+
+def test_margin_loss_of_several_capsules_counts_absent_classes_half():
+    squared = torch.tensor([[1.0, 1.0, 4.0], [9.0, 1.0, 0.0], [0.0, 9.0, 0.0]])
+    p = squared / (1 + squared)
+    loss = MarginLoss(0.8, 0.2)((squared,), (CODES, WEIGHTS))
+    expected = 0.0
+    for i, code in enumerate(CODES):
+        for k in range(3):
+            if k == code:
+                term = max(0.0, 0.8 - p[i, k].item()) ** 2
+            else:
+                term = 0.5 * max(0.0, p[i, k].item() - 0.2) ** 2
+            expected += WEIGHTS[i].item() * term / 3
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_cross_entropy_of_one_and_of_two_logits_agree():
+    logits = torch.randn(3, 1)
+    one = CrossEntropyLoss()((logits,), (CODES, WEIGHTS))
+    two = CrossEntropyLoss()((torch.cat([0 * logits, logits], 1),), (CODES, WEIGHTS))
+    torch.testing.assert_close(one, two)
+    p = torch.sigmoid(logits[:, 0])
+    expected = (WEIGHTS * F.binary_cross_entropy(p, CODES.float(), reduction="none")).mean()
+    torch.testing.assert_close(one, expected)
