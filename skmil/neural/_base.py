@@ -1,0 +1,266 @@
+"""What all estimators trained through skorch share: from bags to a trained net and back."""
+
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skmil._sklearn import Interval, StrOptions, fit_context
+from skmil.base import (
+    BagClassifierMixin,
+    apply_class_weight,
+    check_bag_weight,
+    check_labels,
+    encode_labels,
+    validate_bags,
+)
+from skmil.neural._data import PackedBags, batches_of_instances, fit_scaler
+from skmil.neural._training import OPTIMIZERS, build_net, resolve_device, seeded, train
+
+
+class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
+    """Base of bag classifiers that are torch networks.
+
+    A subclass declares its parameters and says which network and loss they mean. The
+    network maps (instances, bag_index, n_bags) to a tuple that begins with the scores of
+    the bags, the loss maps that tuple and (class codes, bag weights) to a scalar.
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+        "scale": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "device": [str, torch.device],
+        "callbacks": [list, tuple, None],
+        "net_params": [dict, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    @abstractmethod
+    def _build_network(self, n_features, n_classes):
+        """Return the untrained network."""
+
+    @abstractmethod
+    def _build_loss(self, n_classes):
+        """Return the loss."""
+
+    def _prepare_network(self, network, training_set):
+        """Adapt the fresh network to the training bags; nothing by default."""
+
+    def _scores_to_decision(self, scores):
+        """Return decision values from the network's scores: logits as they are."""
+        return scores
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train on bags.
+
+        Parameters
+        ----------
+        X : bags
+            Training bags, anything :func:`skmil.check_bags` accepts.
+        y : array-like of shape (n_bags,)
+            Class label of each bag, of any type.
+        sample_weight : array-like of shape (n_bags,), default=None
+            Weight of each bag in the loss and in the scaling of the features.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        resume = self.warm_start and hasattr(self, "net_")
+        bags = validate_bags(self, X, reset=not resume)
+        y = check_labels(self, y, bags)
+        weight = check_bag_weight(sample_weight, bags.n_bags)
+        if resume:
+            codes = self._encode_known(y)
+        else:
+            self.classes_, codes = encode_labels(y)
+            self._random_state = check_random_state(self.random_state)
+        kept, held_out = slice(None), None
+        if self.early_stopping:
+            kept, held_out = train_test_split(
+                np.arange(bags.n_bags),
+                test_size=self.validation_fraction,
+                stratify=codes,
+                random_state=self._random_state,
+            )
+        weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
+        self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one more epoch.
+
+        Parameters
+        ----------
+        X : bags
+            Training bags. The features are scaled by the statistics of the first call.
+        y : array-like of shape (n_bags,)
+            Class label of each bag.
+        classes : array-like of shape (n_classes,), default=None
+            All class labels; needed in the first call.
+        sample_weight : array-like of shape (n_bags,), default=None
+            Weight of each bag.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+        """
+        if self.early_stopping:
+            raise ValueError("partial_fit cannot stop early: set early_stopping=False.")
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" needs all bags at once, so partial_fit cannot use it. '
+                "Pass the weights as a dict."
+            )
+        resume = hasattr(self, "net_")
+        bags = validate_bags(self, X, reset=not resume)
+        y = check_labels(self, y, bags)
+        weight = check_bag_weight(sample_weight, bags.n_bags)
+        if not resume:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_, _ = encode_labels(classes)
+            self._random_state = check_random_state(self.random_state)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={np.unique(classes).tolist()} are not those of the first call to "
+                f"partial_fit, {self.classes_.tolist()}."
+            )
+        codes = self._encode_known(y)
+        weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
+        self._train(bags, codes, weight, slice(None), None, 1, resume)
+        return self
+
+    def decision_function(self, X):
+        """Score bags without saturation.
+
+        Parameters
+        ----------
+        X : bags
+            Bags to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_bags,) or (n_bags, n_classes)
+            For two classes the log-odds of ``classes_[1]``; else a score for each class,
+            whose softmax is :meth:`predict_proba`.
+        """
+        scores = self._scores_to_decision(self._run(self._checked(X))[0])
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict_proba(self, X):
+        """Predict class probabilities of bags.
+
+        Parameters
+        ----------
+        X : bags
+            Bags to classify.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_bags, n_classes)
+            Probabilities, the columns ordered as `classes_`.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return np.column_stack([expit(-scores), expit(scores)])
+        return softmax(scores, axis=1)
+
+    def predict(self, X):
+        """Predict the class labels of bags.
+
+        Parameters
+        ----------
+        X : bags
+            Bags to classify.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_bags,)
+            The labels.
+        """
+        scores = self.decision_function(X)
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[codes]
+
+    def _checked(self, X):
+        """Return the bags to predict, after checking that there is a trained net."""
+        check_is_fitted(self, "net_")
+        return validate_bags(self, X)
+
+    def _encode_known(self, y):
+        """Return the positions of labels among the classes of an earlier fit."""
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y contains {unknown.tolist()[0]!r}, which is not among the classes seen before: "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume):
+        """Train a new net, or go on with the old one, on the bags `kept`."""
+        if not weight[kept].any():
+            raise ValueError(
+                "No training bag has a weight above zero, so there is nothing to fit: "
+                "sample_weight or class_weight zero all of them."
+            )
+        # Weights average to 1, so that they change the mix of bags, not the size of steps.
+        weight = weight / weight[kept].mean()
+        if not resume:
+            self.scaler_ = fit_scaler(bags[kept], weight[kept]) if self.scale else None
+
+        def pack(chosen):
+            return PackedBags(bags[chosen], self.scaler_, self.dtype, codes[chosen], weight[chosen])
+
+        training_set = pack(kept)
+        validation_set = None if held_out is None else pack(held_out)
+        seed = int(self._random_state.randint(np.iinfo(np.int32).max))
+        title = type(self).__name__ if self.verbose else None
+        device = resolve_device(self.device)
+        with seeded(seed, device):
+            if not resume:
+                network = self._build_network(bags.n_features, len(self.classes_))
+                network = network.to(device, getattr(torch, self.dtype))
+                self._prepare_network(network, training_set)
+                self.net_ = build_net(self, network, self._build_loss(len(self.classes_)))
+            train(self.net_, training_set, n_epochs, validation_set, title)
+        history = self.net_.history
+        self.n_iter_ = len(history)
+        self.loss_curve_ = history[:, "train_loss"]
+        self.validation_loss_curve_ = history[:, "valid_loss"] if self.early_stopping else None
+
+    def _run(self, bags):
+        """Return the network's outputs for bags, each concatenated over the batches."""
+        dataset = PackedBags(bags, self.scaler_, self.dtype)
+        network, device = self.net_.module_, self.net_.device
+        network.eval()
+        with torch.inference_mode():
+            outputs = [
+                network(batch.instances, batch.bag_index, batch.n_bags)
+                for batch in (b.to(device) for b in batches_of_instances(dataset))
+            ]
+        return [torch.cat(parts).cpu().numpy() for parts in zip(*outputs, strict=True)]

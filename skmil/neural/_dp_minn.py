@@ -1,0 +1,312 @@
+"""DP-MINN: deep multiple instance network with dynamic pooling."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from skmil._sklearn import Interval, StrOptions
+from skmil.base import split_by_bag
+from skmil.neural._base import BaseNeuralBagClassifier
+from skmil.neural._data import batches_of_instances
+from skmil.nn import DPMINN, CrossEntropyLoss, MarginLoss
+
+#: Mean length n of mean-pooled bag embeddings before training: p = n^2 / (1 + n^2) = 0.5.
+_INITIAL_LENGTH = 1.0
+
+
+class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralBagClassifier):
+    """Deep multiple instance classifier with dynamic pooling (DP-MINN).
+
+    An encoder embeds every instance; dynamic pooling weighs the instances of a bag by
+    their agreement with the bag's embedding, `T` times; the length of the embedding is the
+    probability of the positive class [1]_. More than two classes get an embedding each, as
+    in capsule networks.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(256, 128, 64)
+        Widths of the encoder's layers. The last is the width of the embedding.
+    T : int, default=3
+        Iterations of dynamic pooling. 1 is mean pooling.
+    margin_positive : float, default=0.9
+        A bag of the class with a probability of at least this costs nothing.
+    margin_negative : float, default=0.1
+        A bag of another class with a probability of at most this costs nothing.
+    loss : {"margin", "cross_entropy"}, default="margin"
+        "cross_entropy" puts a logistic layer on the pooled embedding instead of taking its
+        length, the ablation of [1]_.
+    routing_gradient : {"full", "last"}, default="full"
+        Whether the gradient flows through all iterations of the pooling, or the instance
+        weights count as constants. The paper does not say.
+    dropout : float, default=0.0
+        Probability of dropping a unit between the layers of the encoder, in training.
+    scale : bool, default=True
+        Whether to standardise the features to mean 0 and variance 1, by the training
+        instances. Constant features become 0.
+    max_epochs : int, default=50
+        Passes over the training bags.
+    batch_size : int, default=16
+        Bags in a step.
+    learning_rate : float, default=0.001
+        Step size of the optimiser in the first epoch.
+    learning_rate_decay : float, default=0.97
+        What the learning rate is multiplied by after each epoch; 1 keeps it constant.
+    weight_decay : float, default=0.005
+        Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw".
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+        "sgd" has a Nesterov momentum of 0.9.
+    early_stopping : bool, default=False
+        Whether to hold out training bags, stop when their loss has not improved for
+        `n_iter_no_change` epochs, and go back to the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the training bags held out by `early_stopping`, stratified by class.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which `early_stopping` stops.
+    tol : float, default=0.0001
+        Decrease of the validation loss that counts as an improvement.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss, by label. "balanced" gives all classes the same
+        total weight.
+    warm_start : bool, default=False
+        Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
+        with the same classes and the same scaling.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    device : str or torch.device, default="auto"
+        Where to train and predict. "auto" takes a CUDA device if there is one.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. Copies are used: read them from ``net_.callbacks_``.
+    net_params : dict, default=None
+        Further arguments of the :class:`skorch.NeuralNet`, such as
+        ``{"optimizer__betas": (0.8, 0.99)}``. They win over the parameters above.
+    verbose : int, default=0
+        1 shows a progress bar with the loss and the time left, on standard error.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, order of bags, dropout and the split of `early_stopping`. The same
+        integer gives the same result on the same machine.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted.
+    n_features_in_ : int
+        Number of features seen in :meth:`fit`.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the features; only if the bags have names.
+    n_iter_ : int
+        Number of epochs the net was trained for.
+    loss_curve_ : list of float of length n_iter_
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float of length n_iter_ or None
+        Mean loss of the held-out bags after each epoch; None without `early_stopping`.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    scaler_ : sklearn.preprocessing.StandardScaler or None
+        The fitted scaler of the features; None if `scale` is False.
+
+    See Also
+    --------
+    skmil.MISVMClassifier : Support vector machines for bags.
+    skmil.BagStatistics : Bags to rows, for any classifier of rows.
+    skmil.functional.dynamic_pooling : The pooling itself.
+
+    Notes
+    -----
+    The squash ``p = n^2 / (1 + n^2)`` of the embedding's length n is flat near n = 0 and
+    for large n, and n is also the temperature of the pooling, so training must not start
+    at either end. The fresh encoder is therefore scaled once, on the training bags, such
+    that the mean-pooled embeddings have length 1 on average, p = 0.5. This holds for any
+    scale of the input, so raw descriptors and TF-IDF vectors start alike.
+
+    Loss and scores are finite for every finite input, because the probability is computed
+    from n^2 without a square root.
+
+    References
+    ----------
+    .. [1] Yan, Y., Wang, X., Guo, X., Fang, J., Liu, W., Huang, J. (2018). Deep
+       multi-instance learning with dynamic pooling. Proceedings of the 10th Asian
+       Conference on Machine Learning, PMLR 95:662-677.
+       https://proceedings.mlr.press/v95/yan18a.html
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skmil import DPMINNClassifier
+    >>> from skmil.datasets import load_digit_bags
+    >>> X, y = load_digit_bags(random_state=0, return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     X, y, stratify=y, random_state=0
+    ... )
+    >>> classifier = DPMINNClassifier(random_state=0).fit(X_train, y_train)
+    >>> bool(classifier.score(X_test, y_test) > 0.8)
+    True
+    >>> len(classifier.instance_weights(X_test)) == len(X_test)
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+        **BaseNeuralBagClassifier._parameter_constraints,
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "T": [Interval(Integral, 1, None, closed="left")],
+        "margin_positive": [Interval(Real, 0, 1, closed="right")],
+        "margin_negative": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions({"margin", "cross_entropy"})],
+        "routing_gradient": [StrOptions({"full", "last"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 128, 64),
+        *,
+        T=3,
+        margin_positive=0.9,
+        margin_negative=0.1,
+        loss="margin",
+        routing_gradient="full",
+        dropout=0.0,
+        scale=True,
+        max_epochs=50,
+        batch_size=16,
+        learning_rate=1e-3,
+        learning_rate_decay=0.97,
+        weight_decay=5e-3,
+        optimizer="adam",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        dtype="float32",
+        device="auto",
+        callbacks=None,
+        net_params=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.T = T
+        self.margin_positive = margin_positive
+        self.margin_negative = margin_negative
+        self.loss = loss
+        self.routing_gradient = routing_gradient
+        self.dropout = dropout
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # embeddings have the network's type
+        return tags
+
+    def transform(self, X):
+        """Embed bags.
+
+        Parameters
+        ----------
+        X : bags
+            Bags to embed.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n_bags, n_dimensions)
+            With ``loss="margin"`` the squashed bag embeddings, whose length is the
+            probability, those of all capsules side by side; with ``loss="cross_entropy"``
+            the weighted sums that enter the logistic layer.
+        """
+        embeddings = self._run(self._checked(X))[1]
+        return embeddings.reshape(len(embeddings), -1)
+
+    def instance_weights(self, X):
+        """Return how much each instance contributes to the embedding of its bag.
+
+        Parameters
+        ----------
+        X : bags
+            Bags.
+
+        Returns
+        -------
+        weights : list of ndarray of shape (n_instances,)
+            One array per bag, non-negative and summing to 1. With more than two classes
+            and ``loss="margin"``, the weights in the capsule of the predicted class.
+        """
+        bags = self._checked(X)
+        scores, _, weights = self._run(bags)
+        capsule = scores.argmax(axis=1) if weights.shape[1] > 1 else np.zeros(len(scores), int)
+        chosen = weights[np.arange(len(weights)), capsule[bags.bag_index]]
+        return split_by_bag(chosen, bags)
+
+    @property
+    def _n_features_out(self):
+        """Width of `transform`'s output, for ``get_feature_names_out``."""
+        network = self.net_.module_
+        return network.encoder.last_linear.out_features
+
+    def _build_network(self, n_features, n_classes):
+        sizes = [int(size) for size in np.atleast_1d(self.hidden_layer_sizes)]
+        if not sizes or min(sizes) < 1:
+            raise ValueError(
+                "hidden_layer_sizes needs at least one width, each at least 1, "
+                f"got {self.hidden_layer_sizes!r}."
+            )
+        n_outputs = 1 if n_classes == 2 else n_classes
+        by_length = self.loss == "margin"
+        return DPMINN(
+            n_features,
+            sizes,
+            n_capsules=n_outputs if by_length else 1,
+            n_logits=None if by_length else n_outputs,
+            T=self.T,
+            routing_gradient=self.routing_gradient,
+            dropout=self.dropout,
+        )
+
+    def _build_loss(self, n_classes):
+        if self.loss == "cross_entropy":
+            return CrossEntropyLoss()
+        if self.margin_negative >= self.margin_positive:
+            raise ValueError(
+                "margin_negative must be below margin_positive, got "
+                f"{self.margin_negative} and {self.margin_positive}."
+            )
+        return MarginLoss(self.margin_positive, self.margin_negative)
+
+    def _prepare_network(self, network, training_set):
+        """Scale the embeddings so that bags start half way between the classes."""
+        device = next(network.parameters()).device
+        lengths = torch.cat(
+            [
+                network.mean_lengths(batch.instances, batch.bag_index, batch.n_bags)
+                for batch in (b.to(device) for b in batches_of_instances(training_set))
+            ]
+        )
+        weights = training_set.weights.to(lengths).unsqueeze(1)
+        mean = (weights * lengths).sum(0) / weights.sum()
+        network.rescale(_INITIAL_LENGTH / mean.clamp(min=torch.finfo(mean.dtype).tiny))
+
+    def _scores_to_decision(self, scores):
+        """Turn squared lengths into log-odds: log n^2 = log(p / (1 - p)); logits stay."""
+        if self.loss == "cross_entropy":
+            return scores
+        return np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))

@@ -1,0 +1,384 @@
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, softmax
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
+
+from skmil import DPMINNClassifier, check_bags
+from skmil import functional as F
+
+SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
+
+
+def make_data(n_classes=2, n_bags=40, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n_bags) % n_classes
+    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.5 * label for label in y]
+    return X, y
+
+
+def small(**params):
+    return DPMINNClassifier(**{**SMALL, **params})
+
+
+# --- What the numbers mean ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_are_log_odds_of_the_embedding_length(n_classes):
+    X, y = make_data(n_classes)
+    classifier = small(max_epochs=20).fit(X, y)
+    capsules = 1 if n_classes == 2 else n_classes
+    lengths = np.linalg.norm(classifier.transform(X).reshape(len(X), capsules, 4), axis=2)
+    scores = classifier.decision_function(X)
+    assert_allclose(scores.reshape(lengths.shape), np.log(lengths / (1 - lengths)), rtol=1e-3)
+    if n_classes == 2:
+        assert_allclose(classifier.predict_proba(X)[:, 1], lengths[:, 0], rtol=1e-4)
+        assert_array_equal(classifier.predict(X), lengths[:, 0] > 0.5)
+    else:
+        assert_allclose(classifier.predict_proba(X), softmax(scores, axis=1), rtol=1e-6)
+        assert_array_equal(classifier.predict(X), lengths.argmax(axis=1))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_cross_entropy_scores_are_logits_of_the_embedding(n_classes):
+    X, y = make_data(n_classes)
+    classifier = small(loss="cross_entropy").fit(X, y)
+    head = classifier.net_.module_.head
+    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    logits = classifier.transform(X) @ weight.T + bias
+    scores = classifier.decision_function(X)
+    assert_allclose(scores.reshape(logits.shape), logits, rtol=1e-4, atol=1e-5)
+    expected = expit(scores) if n_classes == 2 else softmax(scores, axis=1)
+    found = classifier.predict_proba(X)
+    assert_allclose(found[:, 1] if n_classes == 2 else found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_instance_weights_reproduce_the_bag_embedding(n_classes):
+    X, y = make_data(n_classes)
+    classifier = small(dtype="float64", T=4).fit(X, y)
+    capsules = 1 if n_classes == 2 else n_classes
+    embeddings = classifier.transform(X).reshape(len(X), capsules, 4)
+    codes = classifier.predict(X) if capsules > 1 else np.zeros(len(X), dtype=int)
+    encoder = classifier.net_.module_.encoder
+    for i, weights in enumerate(classifier.instance_weights(X)):
+        scaled = torch.from_numpy(classifier.scaler_.transform(X[i]))
+        own = encoder(scaled).reshape(len(X[i]), capsules, 4)[:, codes[i]].detach()
+        pooled = torch.from_numpy(weights) @ own
+        assert_allclose(F.squash(pooled), embeddings[i, codes[i]], rtol=1e-9)
+
+
+def test_one_iteration_is_mean_pooling():
+    X, y = make_data()
+    for bag, weights in zip(X, small(T=1).fit(X, y).instance_weights(X), strict=True):
+        assert_allclose(weights, np.full(len(bag), 1 / len(bag)), rtol=1e-6)
+
+
+def test_training_is_the_plain_loop_over_batches():
+    X, y = make_data()
+    settings = {"max_epochs": 3, "batch_size": 7, "dtype": "float64", "learning_rate_decay": 0.5}
+    classifier = small(scale=False, dropout=0.0, **settings).fit(X, y)
+
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    torch.manual_seed(seed)
+    # built and scaled as at the start of training, then trained by hand
+    start = small(scale=False, **{**settings, "max_epochs": 1})
+    network = start._build_network(5, 2).double()
+    lengths = torch.stack(
+        [network.encoder(torch.from_numpy(bag)).mean(0).norm().detach() for bag in X]
+    )
+    network.rescale((1 / lengths.mean()).reshape(1))
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=start.learning_rate, weight_decay=start.weight_decay
+    )
+    losses = []
+    for epoch in range(3):
+        optimizer.param_groups[0]["lr"] = start.learning_rate * 0.5**epoch
+        order = torch.randperm(len(X))
+        total = 0.0
+        for batch in order.split(7):
+            squared = []
+            for i in batch:
+                f = network.encoder(torch.from_numpy(X[i]))
+                b = torch.zeros(len(f), dtype=torch.float64)
+                for _ in range(3):
+                    sigma = torch.softmax(b, 0) @ f
+                    b = b + f @ F.squash(sigma)
+                squared.append(sigma @ sigma)
+            p = F.length_probability(torch.stack(squared))
+            loss = F.margin_loss(p, torch.from_numpy(y[batch.numpy()]).double()).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(X))
+    assert_allclose(classifier.loss_curve_, losses, rtol=1e-9)
+    for found, expected in zip(
+        classifier.net_.module_.parameters(), network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [True, False])
+def test_training_starts_half_way_between_the_classes_at_any_scale_of_the_input(factor, scale):
+    X, y = make_data()
+    X = [factor * np.maximum(bag, 0) for bag in X]
+    untrained = small(T=1, learning_rate=1e-12, max_epochs=1, scale=scale).fit(X, y)
+    n = np.exp(untrained.decision_function(X) / 2)
+    assert n.mean() == pytest.approx(1.0, rel=1e-3)
+
+
+# --- Training ----------------------------------------------------------------------------
+
+
+def test_curves_and_epochs():
+    X, y = make_data()
+    classifier = small().fit(X, y)
+    assert classifier.n_iter_ == 5
+    assert len(classifier.loss_curve_) == 5
+    assert classifier.loss_curve_[-1] < classifier.loss_curve_[0]
+    assert classifier.validation_loss_curve_ is None
+
+
+def test_early_stopping_holds_out_bags_and_restores_the_best_epoch():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(3, 5)) for _ in range(60)]  # noise, so that validation gets worse
+    y = np.arange(60) % 2
+    params = {"early_stopping": True, "n_iter_no_change": 4, "validation_fraction": 0.3}
+    classifier = small(max_epochs=200, hidden_layer_sizes=(64, 16), **params).fit(X, y)
+    losses = classifier.validation_loss_curve_
+    assert len(losses) == classifier.n_iter_ < 200
+    best = int(np.argmin(losses))
+    assert classifier.n_iter_ == best + 1 + 4
+    shorter = small(max_epochs=best + 1, hidden_layer_sizes=(64, 16), **params).fit(X, y)
+    assert_array_equal(classifier.decision_function(X), shorter.decision_function(X))
+
+
+def test_early_stopping_scales_by_the_bags_it_trains_on():
+    X, y = make_data()
+    classifier = small(early_stopping=True, validation_fraction=0.5).fit(X, y)
+    everything = small().fit(X, y)
+    assert classifier.scaler_.n_samples_seen_.max() < everything.scaler_.n_samples_seen_.max()
+
+
+def test_held_out_bags_are_not_kept_with_the_net():
+    X, y = make_data()
+    huge = [np.tile(bag, (200, 1)) for bag in X]
+    size = len(pickle.dumps(small(early_stopping=True).fit(huge, y)))
+    assert size < 100_000
+
+
+def test_partial_fit_trains_an_epoch_at_a_time():
+    X, y = make_data()
+    classifier = small(batch_size=100, dtype="float64", learning_rate_decay=0.5)
+    for _ in range(4):
+        classifier.partial_fit(X, y, classes=[0, 1])
+    whole = small(batch_size=100, dtype="float64", learning_rate_decay=0.5, max_epochs=4)
+    whole.fit(X, y)
+    assert classifier.n_iter_ == 4
+    # full batches come in another order, which changes the rounding only
+    assert_allclose(classifier.decision_function(X), whole.decision_function(X), rtol=1e-6)
+
+
+def test_partial_fit_learns_from_chunks_that_lack_a_class():
+    X, y = make_data(n_bags=60)
+    classifier = small(learning_rate=0.01)
+    first = [X[i] for i in np.flatnonzero(y == 0)]
+    classifier.partial_fit(first, np.zeros(30), classes=[0, 1])
+    for _ in range(40):
+        classifier.partial_fit(X, y)
+    assert classifier.score(X, y) > 0.9
+
+
+def test_partial_fit_says_what_it_cannot_do():
+    X, y = make_data()
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        small().partial_fit(X, y)
+    with pytest.raises(ValueError, match="cannot stop early"):
+        small(early_stopping=True).partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="needs all bags at once"):
+        small(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
+    started = small().partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="not those of the first call"):
+        started.partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="y contains 2, which is not among the classes"):
+        started.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="X has 4 features, but DPMINNClassifier is expecting 5"):
+        started.partial_fit([bag[:, :4] for bag in X], y)
+
+
+def test_warm_start_goes_on_where_training_ended():
+    X, y = make_data()
+    classifier = small(warm_start=True, max_epochs=3).fit(X, y)
+    net, before = classifier.net_, classifier.loss_curve_
+    classifier.fit(X, y)
+    assert classifier.net_ is net
+    assert classifier.n_iter_ == 6
+    assert classifier.loss_curve_[:3] == before
+    cold = small(max_epochs=3).fit(X, y)
+    assert cold.fit(X, y).n_iter_ == 3
+
+
+def test_the_learning_rate_decays_over_calls():
+    X, y = make_data()
+    classifier = small(learning_rate=0.1, learning_rate_decay=0.5, warm_start=True, max_epochs=2)
+    classifier.fit(X, y).fit(X, y)
+    assert classifier.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop])
+def test_optimizers(optimizer):
+    X, y = make_data()
+    classifier = small(optimizer=optimizer, max_epochs=30, learning_rate=0.01).fit(X, y)
+    assert classifier.loss_curve_[-1] < classifier.loss_curve_[0]
+
+
+def test_routing_gradient_and_dropout_change_training():
+    X, y = make_data()
+    curves = [small(**params).fit(X, y).loss_curve_ for params in (
+        {}, {"routing_gradient": "last"}, {"dropout": 0.5}, {"T": 1},
+    )]  # fmt: skip
+    assert len({tuple(curve) for curve in curves}) == 4
+
+
+def test_training_survives_features_without_variance_and_dead_inputs():
+    X = [np.zeros((3, 4)) for _ in range(10)]
+    classifier = small().fit(X, np.arange(10) % 2)
+    assert np.isfinite(classifier.predict_proba(X)).all()
+    assert np.isfinite(classifier.decision_function(X)).all()
+
+
+def test_huge_values_at_prediction_stay_finite():
+    X, y = make_data()
+    classifier = small().fit(X, y)
+    for scale in (1e6, 1e15, 1e30):
+        far = [scale * bag for bag in X]
+        assert np.isfinite(classifier.predict_proba(far)).all()
+        assert np.isfinite(classifier.decision_function(far)).all()
+
+
+# --- skorch ------------------------------------------------------------------------------
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs += 1
+
+
+def test_callbacks_are_called_and_the_given_ones_left_alone():
+    X, y = make_data()
+    recorder = Recorder()
+    classifier = small(callbacks=[recorder]).fit(X, y)
+    (copied,) = [cb for _, cb in classifier.net_.callbacks_ if isinstance(cb, Recorder)]
+    assert copied.epochs == 5
+    assert recorder.epochs == 0
+
+
+def test_net_params_reach_skorch():
+    X, y = make_data()
+    classifier = small(net_params={"optimizer__betas": (0.5, 0.6)}).fit(X, y)
+    assert classifier.net_.optimizer_.param_groups[0]["betas"] == (0.5, 0.6)
+
+
+class Interrupting(Callback):
+    def on_batch_begin(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_not_taken_for_the_end_of_training():
+    X, y = make_data()
+    with pytest.raises(KeyboardInterrupt):
+        small(callbacks=[Interrupting()]).fit(X, y)
+
+
+def test_progress_bar_only_when_asked(capsys):
+    X, y = make_data()
+    small().fit(X, y)
+    quiet = capsys.readouterr()
+    assert quiet.out == quiet.err == ""
+    classifier = small(verbose=1, early_stopping=True).fit(X, y)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for part in ("DPMINNClassifier", "5/5", "loss=", "validation="):
+        assert part in shown.err
+    pickle.dump(classifier, io.BytesIO())
+
+
+# --- In scikit-learn ---------------------------------------------------------------------
+
+
+def test_grid_search_over_the_parameters_of_the_paper():
+    X, y = make_data()
+    grid = {"T": [1, 3], "margin_positive": [0.8, 0.9], "margin_negative": [0.1]}
+    search = GridSearchCV(small(), grid, cv=2, error_score="raise").fit(check_bags(X), y)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.score(X, y) > 0.5
+
+
+def test_bag_embeddings_feed_another_classifier():
+    X, y = make_data(n_bags=60)
+    model = make_pipeline(small(max_epochs=30), LogisticRegression())
+    assert cross_val_score(model, X, y, cv=3).mean() > 0.8
+    names = model.fit(X, y)[0].get_feature_names_out()
+    assert_array_equal(names, [f"dpminnclassifier{i}" for i in range(4)])
+    framed = small().set_output(transform="pandas").fit(X, y).transform(X)
+    assert list(framed.columns) == list(names)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"T": 0}, "The 'T' parameter"),
+        ({"loss": "hinge"}, "The 'loss' parameter"),
+        ({"hidden_layer_sizes": ()}, "hidden_layer_sizes needs at least one width"),
+        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes needs"),
+        ({"margin_positive": 0.2, "margin_negative": 0.4}, "must be below margin_positive"),
+        ({"dropout": 1.0}, "The 'dropout' parameter"),
+        ({"learning_rate": -1}, "The 'learning_rate' parameter"),
+        ({"batch_size": 0}, "The 'batch_size' parameter"),
+        ({"optimizer": "adagrad2"}, "The 'optimizer' parameter"),
+        ({"validation_fraction": 1.0}, "The 'validation_fraction' parameter"),
+    ],
+)
+def test_bad_parameters_are_refused_at_fit(params, message):
+    X, y = make_data()
+    with pytest.raises(ValueError, match=message):
+        small(**params).fit(X, y)
+
+
+def test_a_width_stands_for_one_layer():
+    X, y = make_data()
+    assert small(hidden_layer_sizes=6).fit(X, y).transform(X).shape == (40, 6)
+
+
+def test_nothing_works_before_fit():
+    X, _ = make_data()
+    for method in ("predict", "predict_proba", "decision_function", "transform"):
+        with pytest.raises(NotFittedError):
+            getattr(small(), method)(X)
+    with pytest.raises(NotFittedError):
+        small().instance_weights(X)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_model_trained_on_a_gpu_agrees_with_the_cpu_and_moves_there():
+    X, y = make_data()
+    on_gpu = small(device="cuda", dtype="float64").fit(X, y)
+    on_cpu = small(device="cpu", dtype="float64").fit(X, y)
+    assert next(on_gpu.net_.module_.parameters()).is_cuda
+    restored = pickle.loads(pickle.dumps(on_gpu))
+    assert_allclose(restored.decision_function(X), on_gpu.decision_function(X))
+    assert on_cpu.score(X, y) == pytest.approx(on_gpu.score(X, y), abs=0.1)
