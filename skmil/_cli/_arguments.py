@@ -1,0 +1,124 @@
+"""The arguments of the command line."""
+
+import argparse
+from pathlib import Path
+
+from skmil import __version__
+from skmil._cli._errors import UsageError, unknown_name
+from skmil._cli._registry import DEFAULT, ESTIMATORS
+
+_EPILOG = """\
+DATA may be a file:
+  .npz  arrays instances, offsets and y; bag i is rows offsets[i]:offsets[i+1].
+        Sparse instances: csr_data, csr_indices, csr_indptr and csr_shape.
+  .csv  one row per instance, with a header; a column names the bag, another
+        one its label, all others are numeric features.
+
+All estimators are scored on the same folds; features are scaled on the training
+bags only. Exit codes: 0 success, 1 an estimator failed, 2 wrong usage,
+130 interrupted.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(message)
+
+
+def parse_arguments(argv=None):
+    """Parse the arguments.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        The arguments; None takes those of the process.
+
+    Returns
+    -------
+    arguments : argparse.Namespace
+        The options; `estimators` is a list of known names.
+
+    Raises
+    ------
+    UsageError
+        If an argument cannot be used.
+    """
+    parser = _Parser(
+        prog="python -m skmil",
+        description="Cross-validate multiple instance classifiers on a data set.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "data", metavar="DATA", nargs="?", default="digits", help="digits, synthetic or a file"
+    )
+    parser.add_argument(
+        "--estimators",
+        metavar="NAMES",
+        default=",".join(DEFAULT),
+        help="names from --list with commas between them, or all (default: those with a *)",
+    )
+    parser.add_argument("--folds", type=_integer(2), default=5, help="default: %(default)s")
+    parser.add_argument("--repeats", type=_integer(1), default=1, help="default: %(default)s")
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=1,
+        help="processes, -1 for all cores; does not change the scores (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_integer(0, 2**32 - 1),
+        default=0,
+        help="of folds and estimators (default: %(default)s)",
+    )
+    parser.add_argument("--bag-column", metavar="NAME", help="of a table (default: bag)")
+    parser.add_argument("--label-column", metavar="NAME", help="of a table (default: label)")
+    parser.add_argument("--save", metavar="FILE", type=Path, help="write all scores as JSON")
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show a progress bar (default: if standard error is a terminal)",
+    )
+    parser.add_argument("--list", action="store_true", help="list estimators and data sets")
+    parser.add_argument("--version", action="version", version=f"skmil {__version__}")
+    arguments = parser.parse_args(argv)
+    arguments.estimators = _estimator_names(arguments.estimators)
+    return arguments
+
+
+def _estimator_names(text):
+    names = list(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError("--estimators names no estimator. See --list.")
+    if names == ["all"]:
+        return list(ESTIMATORS)
+    for name in names:
+        if name not in ESTIMATORS:
+            raise unknown_name("estimator", name, ESTIMATORS)
+    return names
+
+
+def _integer(low, high=None):
+    """Return a function that reads an integer from `low` to `high`."""
+
+    def read(text):
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        if value < low:
+            raise argparse.ArgumentTypeError(f"must be at least {low}, got {value}")
+        if high is not None and value > high:
+            raise argparse.ArgumentTypeError(f"must be at most {high}, got {value}")
+        return value
+
+    return read
+
+
+def _jobs(text):
+    value = _integer(-1)(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("must be a number of processes, or -1 for all cores")
+    return value

@@ -1,0 +1,139 @@
+"""Repeated stratified cross-validation of estimators, all on the same folds."""
+
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import RepeatedStratifiedKFold
+from threadpoolctl import threadpool_limits
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What came out of one estimator on one fold.
+
+    Parameters
+    ----------
+    repeat, fold : int
+        Which fold it is, counted from 0.
+    n_train, n_test : int
+        Number of bags to learn from, and of bags to predict.
+    accuracy : float or None
+        Share of test bags predicted right. None, as the following, if the estimator
+        failed.
+    auc : float or None
+        Area under the ROC curve; with more than two classes the mean over the classes,
+        each against the rest. None also if the estimator gives no scores.
+    fit_seconds, predict_seconds : float or None
+        Wall-clock time of ``fit`` and of ``predict``.
+    warnings : tuple of str
+        Warnings while fitting and predicting, each once.
+    error : str or None
+        Why the estimator failed.
+    """
+
+    repeat: int
+    fold: int
+    n_train: int
+    n_test: int
+    accuracy: float | None = None
+    auc: float | None = None
+    fit_seconds: float | None = None
+    predict_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def cross_validate(estimators, bags, y, *, n_folds, n_repeats, seed, n_jobs):
+    """Fit and score each estimator on each fold.
+
+    Parameters
+    ----------
+    estimators : dict of str to classifier
+        Unfitted classifiers of bags, by name.
+    bags : Bags of shape (n_bags,)
+        The bags.
+    y : ndarray of shape (n_bags,)
+        Their labels.
+    n_folds : int
+        Number of folds.
+    n_repeats : int
+        How often to draw folds.
+    seed : int
+        Determines the folds.
+    n_jobs : int
+        Number of processes. The scores do not depend on it.
+
+    Yields
+    ------
+    name : str
+        Name of an estimator.
+    result : FoldResult
+        Its result on a fold. They come estimator by estimator, fold by fold.
+    """
+    splitter = RepeatedStratifiedKFold(n_splits=n_folds, n_repeats=n_repeats, random_state=seed)
+    splits = list(splitter.split(np.zeros(len(y)), y))
+    tasks = [
+        (name, *divmod(i, n_folds), *split) for name in estimators for i, split in enumerate(splits)
+    ]
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_evaluate_fold)(estimators[name], bags, y, repeat, fold, train, test)
+        for name, repeat, fold, train, test in tasks
+    )
+    for (name, *_), result in zip(tasks, results, strict=True):
+        yield name, result
+
+
+def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):
+    """Return the result of one estimator on one fold."""
+    facts = {"repeat": repeat, "fold": fold, "n_train": len(train), "n_test": len(test)}
+    # One thread: sums then have the same order, and times the same meaning, for any n_jobs.
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
+        warnings.simplefilter("always")
+        try:
+            scores = _fit_and_score(clone(estimator), bags, y, train, test)
+        except Exception as error:  # one estimator that fails must not lose all others
+            scores = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+    told = [
+        " ".join(f"{warning.category.__name__}: {warning.message}".split())
+        for warning in caught
+        if issubclass(warning.category, (UserWarning, RuntimeWarning))
+    ]
+    return FoldResult(**facts, **scores, warnings=tuple(dict.fromkeys(told)))
+
+
+def _fit_and_score(estimator, bags, y, train, test):
+    start = time.perf_counter()
+    estimator.fit(bags[train], y[train])
+    fitted = time.perf_counter()
+    predicted = estimator.predict(bags[test])
+    end = time.perf_counter()
+    return {
+        "accuracy": float(accuracy_score(y[test], predicted)),
+        "auc": area_under_curve(estimator, bags[test], y[test]),
+        "fit_seconds": fitted - start,
+        "predict_seconds": end - fitted,
+    }
+
+
+def area_under_curve(estimator, bags, y):
+    """Return the area under the ROC curve, None if the estimator gives no scores.
+
+    With more than two classes it is the mean over the classes, each against the rest.
+    """
+    if hasattr(estimator, "decision_function"):
+        scores = estimator.decision_function(bags)
+    elif hasattr(estimator, "predict_proba"):
+        scores = estimator.predict_proba(bags)
+    else:
+        return None
+    classes = estimator.classes_
+    if len(classes) == 2:
+        score = scores if scores.ndim == 1 else scores[:, 1]
+        return float(roc_auc_score(y == classes[1], score))
+    areas = [roc_auc_score(y == label, scores[:, k]) for k, label in enumerate(classes)]
+    return float(np.mean(areas))

@@ -1,0 +1,81 @@
+"""The estimators that the command line knows by name.
+
+To add one, write a function that builds it and a line of the table. Imports stay inside the
+functions: listing the names loads neither torch nor scikit-learn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named estimator.
+
+    Parameters
+    ----------
+    title : str
+        What the table of results calls it.
+    summary : str
+        What it is, in a few words.
+    build : callable
+        Maps whether the instances are sparse, and a seed, to an unfitted classifier of
+        bags. Features are scaled inside it, so that test folds have no part in the scaling.
+    """
+
+    title: str
+    summary: str
+    build: Callable[[bool, int], Any]
+
+
+def _dp_minn(sparse, seed):
+    from skmil.neural import DPMINNClassifier
+
+    return DPMINNClassifier(random_state=seed)  # scales by itself
+
+
+def _misvm_bag(sparse, seed):
+    return _misvm("bag", sparse)
+
+
+def _misvm_instance(sparse, seed):
+    return _misvm("instance", sparse)
+
+
+def _statistics(sparse, seed):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    from skmil.embedding import BagStatistics
+
+    return make_pipeline(BagStatistics(), _scaler(sparse), SVC())
+
+
+def _misvm(formulation, sparse):
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer
+    from skmil.svm import MISVMClassifier
+
+    return make_pipeline(
+        InstanceTransformer(_scaler(sparse)), MISVMClassifier(formulation=formulation)
+    )
+
+
+def _scaler(sparse):
+    """Return a scaler that keeps sparse data sparse."""
+    from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+
+    return MaxAbsScaler() if sparse else StandardScaler()
+
+
+ESTIMATORS = {
+    "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _dp_minn),
+    "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
+    "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
+    "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
+}
+
+#: The estimators compared unless the user names others.
+DEFAULT = ("dp-minn", "misvm-bag", "misvm-instance", "statistics")

@@ -1,0 +1,6 @@
+"""Bags to learn and to test with, all available offline."""
+
+from skmil.datasets._digits import load_digit_bags
+from skmil.datasets._synthetic import make_bags
+
+__all__ = ["load_digit_bags", "make_bags"]
