@@ -15,6 +15,7 @@ from skmil.bags import check_bags
 __all__ = [
     "BagClassifierMixin",
     "BagEstimatorMixin",
+    "apply_class_weight",
     "check_bag_weight",
     "check_labels",
     "encode_labels",
@@ -116,7 +117,7 @@ def encode_labels(y):
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes[0]!r}. A classifier needs at least two classes; "
+            f"y has one class only, {classes.tolist()[0]!r}. A classifier needs at least two; "
             "check how the labels were read or how the data was split."
         )
     return classes, codes
@@ -143,6 +144,46 @@ def check_bag_weight(sample_weight, n_bags):
     if not weight.any():
         raise ValueError("All values of sample_weight are zero, so there is nothing to fit.")
     return weight
+
+
+def apply_class_weight(class_weight, classes, codes, bag_weight):
+    """Return the bag weights times the weights of the bags' classes.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weights by class label; absent labels count 1. "balanced" gives each class the same
+        total weight, counting bags by `bag_weight`.
+    classes : ndarray of shape (n_classes,)
+        The class labels.
+    codes : ndarray of int of shape (n_bags,)
+        Position of each bag's label among `classes`.
+    bag_weight : ndarray of shape (n_bags,)
+        Weights of the bags.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_bags,)
+        The products.
+    """
+    if class_weight is None:
+        return bag_weight
+    if isinstance(class_weight, str):
+        totals = np.bincount(codes, weights=bag_weight, minlength=len(classes))
+        present = np.maximum(totals, np.finfo(np.float64).tiny)
+        factors = np.where(totals > 0, totals.sum() / (np.count_nonzero(totals) * present), 0.0)
+        return bag_weight * factors[codes]
+    unknown = [label for label in class_weight if label not in set(classes.tolist())]
+    if unknown:
+        raise ValueError(
+            f"class_weight names {unknown[0]!r}, which is no class of y; "
+            f"the classes are {classes.tolist()}."
+        )
+    negative = [label for label, factor in class_weight.items() if factor < 0]
+    if negative:
+        raise ValueError(f"class_weight is negative for class {negative[0]!r}.")
+    factors = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+    return bag_weight * factors[codes]
 
 
 def split_by_bag(values, bags):
