@@ -403,15 +403,17 @@ def test_one_worker_or_two_give_the_same_result(Estimator):
     method = "predict" if is_classifier(Estimator()) else "transform"
     halves = [np.arange(20), np.arange(20, 40)]
 
-    def run(n_jobs):
-        return joblib.Parallel(n_jobs=n_jobs)(
+    def run(n_jobs, **backend):
+        return joblib.Parallel(n_jobs=n_jobs, **backend)(
             joblib.delayed(_fit_and_apply)(seeded(Estimator), check_bags(X), y, half, method)
             for half in halves
         )
 
-    for alone, parallel in zip(run(1), run(2), strict=True):
-        for a, b in zip(alone, parallel, strict=True):
-            assert_allclose(a, b, rtol=1e-6)
+    alone = run(1)
+    for parallel in (run(2), run(2, backend="threading")):
+        for expected, found in zip(alone, parallel, strict=True):
+            for a, b in zip(expected, found, strict=True):
+                assert_allclose(a, b, rtol=1e-6)
 
 
 def _fit_and_apply(estimator, X, y, half, method):

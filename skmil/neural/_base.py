@@ -248,6 +248,11 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
                 self._prepare_network(network, training_set)
                 self.net_ = build_net(self, network, self._build_loss(len(self.classes_)))
             train(self.net_, training_set, n_epochs, validation_set, title)
+        if not all(torch.isfinite(p).all() for p in self.net_.module_.parameters()):
+            raise ValueError(
+                "Training diverged: the network has weights that are not finite. Lower "
+                f"learning_rate, which is {self.learning_rate}, or scale the features."
+            )
         history = self.net_.history
         self.n_iter_ = len(history)
         self.loss_curve_ = history[:, "train_loss"]
@@ -263,4 +268,11 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
                 network(batch.instances, batch.bag_index, batch.n_bags)
                 for batch in (b.to(device) for b in batches_of_instances(dataset))
             ]
-        return [torch.cat(parts).cpu().numpy() for parts in zip(*outputs, strict=True)]
+        arrays = [torch.cat(parts).cpu().numpy() for parts in zip(*outputs, strict=True)]
+        finite = np.isfinite(arrays[0]).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"Bag {np.flatnonzero(~finite)[0]} has values too large for {self.dtype}: its "
+                'score is not finite. Check the bag, or use dtype="float64".'
+            )
+        return arrays

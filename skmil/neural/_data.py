@@ -46,7 +46,8 @@ def standardize(instances, scaler, dtype):
         instances = instances.toarray()
     if scaler is not None:
         instances = (instances - scaler.mean_) / scaler.scale_
-    return instances.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # infinite scores are refused at the other end
+        return instances.astype(dtype, copy=False)
 
 
 class PackedBags(Dataset):

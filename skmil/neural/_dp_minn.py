@@ -3,17 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skmil._sklearn import Interval, StrOptions
 from skmil.base import split_by_bag
 from skmil.neural._base import BaseNeuralBagClassifier
 from skmil.neural._data import batches_of_instances
-from skmil.nn import DPMINN, CrossEntropyLoss, MarginLoss
-
-#: Mean length n of mean-pooled bag embeddings before training: p = n^2 / (1 + n^2) = 0.5.
-_INITIAL_LENGTH = 1.0
+from skmil.nn import DPMINN, CrossEntropyLoss, MarginLoss, scale_to_probability
 
 
 class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralBagClassifier):
@@ -117,8 +113,9 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
     The squash ``p = n^2 / (1 + n^2)`` of the embedding's length n is flat near n = 0 and
     for large n, and n is also the temperature of the pooling, so training must not start
     at either end. The fresh encoder is therefore scaled once, on the training bags, such
-    that the mean-pooled embeddings have length 1 on average, p = 0.5. This holds for any
-    scale of the input, so raw descriptors and TF-IDF vectors start alike.
+    that their mean probability after all `T` iterations is 0.5, which is the length n = 1,
+    where the slope is large. This holds for any scale and spread of the input, so raw
+    descriptors and TF-IDF vectors start alike.
 
     Loss and scores are finite for every finite input, because the probability is computed
     from n^2 without a square root.
@@ -294,16 +291,12 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     def _prepare_network(self, network, training_set):
         """Scale the embeddings so that bags start half way between the classes."""
-        device = next(network.parameters()).device
-        lengths = torch.cat(
-            [
-                network.mean_lengths(batch.instances, batch.bag_index, batch.n_bags)
-                for batch in (b.to(device) for b in batches_of_instances(training_set))
-            ]
-        )
-        weights = training_set.weights.to(lengths).unsqueeze(1)
-        mean = (weights * lengths).sum(0) / weights.sum()
-        network.rescale(_INITIAL_LENGTH / mean.clamp(min=torch.finfo(mean.dtype).tiny))
+        weight = next(network.parameters())
+        batches = [
+            (batch.instances, batch.bag_index, batch.n_bags)
+            for batch in (b.to(weight.device) for b in batches_of_instances(training_set))
+        ]
+        scale_to_probability(network, batches, training_set.weights.to(weight))
 
     def _scores_to_decision(self, scores):
         """Turn squared lengths into log-odds: log n^2 = log(p / (1 - p)); logits stay."""

@@ -1,6 +1,7 @@
 """Assembly of the skorch net that trains a bag network."""
 
 import copy
+import threading
 from contextlib import contextmanager
 
 import torch
@@ -85,12 +86,16 @@ def resolve_device(device):
     return device
 
 
+# torch draws dropout from one generator for the whole process, so threads take turns.
+_generator_lock = threading.RLock()
+
+
 @contextmanager
 def seeded(seed, device):
     """Seed torch inside the block; leave its generators as they were."""
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _generator_lock, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from skmil.functional import (
     RoutingGradient,
     dynamic_pooling,
-    segment_mean,
     squared_length,
     squash,
 )
@@ -127,12 +126,6 @@ class DPMINN(nn.Module):
         embeddings: Tensor = self.encoder(instances)
         width = embeddings.shape[-1] // self.n_capsules
         return embeddings.view(-1, self.n_capsules, width)
-
-    @torch.no_grad()
-    def mean_lengths(self, instances: Tensor, bag_index: Tensor, n_bags: int) -> Tensor:
-        """Return the lengths n of the mean-pooled capsules, shape (n_bags, n_capsules)."""
-        mean = segment_mean(self.embed(instances), bag_index, n_bags)
-        return squared_length(mean).sqrt()
 
     @torch.no_grad()
     def rescale(self, factor: Tensor) -> None:

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 
 from skmil import DPMINNClassifier, check_bags
 from skmil import functional as F
+from skmil.nn import scale_to_probability
 
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
 
@@ -93,10 +94,9 @@ def test_training_is_the_plain_loop_over_batches():
     # built and scaled as at the start of training, then trained by hand
     start = small(scale=False, **{**settings, "max_epochs": 1})
     network = start._build_network(5, 2).double()
-    lengths = torch.stack(
-        [network.encoder(torch.from_numpy(bag)).mean(0).norm().detach() for bag in X]
-    )
-    network.rescale((1 / lengths.mean()).reshape(1))
+    packed = check_bags(X)
+    everything = (torch.from_numpy(packed.instances), torch.from_numpy(packed.bag_index), len(X))
+    scale_to_probability(network, [everything], torch.ones(len(X)))
     optimizer = torch.optim.Adam(
         network.parameters(), lr=start.learning_rate, weight_decay=start.weight_decay
     )
@@ -130,12 +130,13 @@ def test_training_is_the_plain_loop_over_batches():
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
 @pytest.mark.parametrize("scale", [True, False])
-def test_training_starts_half_way_between_the_classes_at_any_scale_of_the_input(factor, scale):
+@pytest.mark.parametrize("T", [1, 3])
+def test_training_starts_half_way_between_the_classes_at_any_scale_of_the_input(factor, scale, T):
     X, y = make_data()
     X = [factor * np.maximum(bag, 0) for bag in X]
-    untrained = small(T=1, learning_rate=1e-12, max_epochs=1, scale=scale).fit(X, y)
-    n = np.exp(untrained.decision_function(X) / 2)
-    assert n.mean() == pytest.approx(1.0, rel=1e-3)
+    untrained = small(T=T, learning_rate=1e-12, max_epochs=1, scale=scale).fit(X, y)
+    p = untrained.predict_proba(X)[:, 1]
+    assert p[p > 1e-6].mean() == pytest.approx(0.5, abs=1e-3)  # others embed to zero
 
 
 # --- Training ----------------------------------------------------------------------------
@@ -265,6 +266,21 @@ def test_huge_values_at_prediction_stay_finite():
         far = [scale * bag for bag in X]
         assert np.isfinite(classifier.predict_proba(far)).all()
         assert np.isfinite(classifier.decision_function(far)).all()
+
+
+def test_values_beyond_float32_are_refused_not_turned_into_a_label():
+    X, y = make_data()
+    classifier = small().fit(X, y)
+    X[3] = X[3] * 1e200
+    with pytest.raises(ValueError, match="Bag 3 has values too large for float32"):
+        classifier.predict(X)
+    assert np.isfinite(small(dtype="float64").fit(X[:3], y[:3]).predict_proba(X)).all()
+
+
+def test_training_that_diverges_is_an_error():
+    X, y = make_data()
+    with pytest.raises(ValueError, match=r"Training diverged.*Lower learning_rate"):
+        small(optimizer="sgd", learning_rate=1e30, loss="cross_entropy").fit(X, y)
 
 
 # --- skorch ------------------------------------------------------------------------------

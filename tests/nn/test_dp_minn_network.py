@@ -40,13 +40,12 @@ def test_each_capsule_has_embeddings_of_its_own():
         torch.testing.assert_close(weights[:, k], own_weights)
 
 
-def test_rescaling_multiplies_the_length_of_each_capsule():
+def test_rescaling_multiplies_the_embeddings_of_each_capsule():
     network = DPMINN(4, (8, 3), n_capsules=2)
     x = torch.randn(5, 4)
-    before = network.mean_lengths(x, BAG_INDEX, 2)
+    before = network.embed(x)
     network.rescale(torch.tensor([2.0, 0.5]))
-    after = network.mean_lengths(x, BAG_INDEX, 2)
-    torch.testing.assert_close(after, before * torch.tensor([2.0, 0.5]))
+    torch.testing.assert_close(network.embed(x), before * torch.tensor([[[2.0], [0.5]]]))
 
 
 def test_pooling_module_is_the_function():
