@@ -43,12 +43,12 @@ class InstanceTransformer(
         The transformer fitted to the training instances.
     n_features_in_ : int
         Number of features seen in :meth:`fit`.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features; only if the bags have names.
 
     See Also
     --------
-    skmil.embedding.BagStatistics : Turns each bag into one row.
+    BagStatistics : Turns each bag into one row.
     sklearn.pipeline.make_pipeline : Chains transformers and a classifier.
 
     Notes
@@ -157,7 +157,7 @@ class InstanceTransformer(
 
         Returns
         -------
-        bags : Bags of n_bags bags, or ndarray or CSR matrix of shape (n, n_features_in_)
+        bags : Bags of n_bags bags, or ndarray or CSR matrix of shape (n, `n_features_in_`)
             The bags with the original features; a table if `X` is one.
         """
         check_is_fitted(self)
@@ -170,7 +170,7 @@ class InstanceTransformer(
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
             Names of the features that come in; by default those seen in :meth:`fit`, or
             ``x0``, ``x1``, ... if there were none.
 
@@ -186,7 +186,7 @@ class InstanceTransformer(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         inner = get_tags(_chosen(self.transformer))
-        # The default scaler centres, so it takes no sparse matrix; scikit-learn 1.6 says it does.
+        # The default scaler centres, so it takes no sparse matrix; not every release says so.
         tags.input_tags.sparse = inner.input_tags.sparse and self.transformer is not None
         tags.target_tags.required = inner.target_tags.required
         if inner.transformer_tags is not None:

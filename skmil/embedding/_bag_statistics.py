@@ -37,12 +37,12 @@ class BagStatistics(BagEstimatorMixin, TransformerMixin, BaseEstimator):
     ----------
     n_features_in_ : int
         Number of features seen in :meth:`fit`.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features; only if the bags have names.
 
     See Also
     --------
-    skmil.compose.InstanceTransformer : Transforms instances and keeps bags.
+    InstanceTransformer : Transforms instances and keeps bags.
 
     Notes
     -----
@@ -132,7 +132,7 @@ class BagStatistics(BagEstimatorMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str of shape (n_features_in_,), default=None
+        input_features : array-like of str of shape (`n_features_in_`,), default=None
             Names of the features that come in; by default those seen in :meth:`fit`, or
             ``x0``, ``x1``, ... if there were none.
 

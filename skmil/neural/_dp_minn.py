@@ -17,8 +17,8 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     An encoder embeds every instance; dynamic pooling weighs the instances of a bag by
     their agreement with the bag's embedding, `T` times; the length of the embedding is the
-    probability of the positive class [1]_. More than two classes get an embedding each, as
-    in capsule networks.
+    probability of the positive class [1]_, which is the second of the sorted labels. More
+    than two classes get an embedding each, as in capsule networks.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
     scale : bool, default=True
         Whether to standardise the features to mean 0 and variance 1, by the training
         instances. Constant features become 0.
-    max_epochs : int, default=50
+    max_epochs : int, default=100
         Passes over the training bags.
     batch_size : int, default=16
         Bags in a step.
     learning_rate : float, default=0.001
         Step size of the optimiser in the first epoch.
-    learning_rate_decay : float, default=0.97
+    learning_rate_decay : float, default=0.98
         What the learning rate is multiplied by after each epoch; 1 keeps it constant.
-    weight_decay : float, default=0.005
+    weight_decay : float, default=0.05
         Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw".
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
         "sgd" has a Nesterov momentum of 0.9.
@@ -86,16 +86,16 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels, sorted.
+        The class labels, sorted. Of two, ``classes_[1]`` is the positive one.
     n_features_in_ : int
         Number of features seen in :meth:`fit`.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features; only if the bags have names.
     n_iter_ : int
         Number of epochs the net was trained for.
-    loss_curve_ : list of float of length n_iter_
+    loss_curve_ : list of float of length `n_iter_`
         Mean training loss of each epoch.
-    validation_loss_curve_ : list of float of length n_iter_ or None
+    validation_loss_curve_ : list of float of length `n_iter_`, or None
         Mean loss of the held-out bags after each epoch; None without `early_stopping`.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
@@ -104,8 +104,8 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     See Also
     --------
-    skmil.MISVMClassifier : Support vector machines for bags.
-    skmil.BagStatistics : Bags to rows, for any classifier of rows.
+    MISVMClassifier : Support vector machines for bags.
+    BagStatistics : Bags to rows, for any classifier of rows.
     skmil.functional.dynamic_pooling : The pooling itself.
 
     Notes
@@ -129,17 +129,14 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     Examples
     --------
-    >>> from sklearn.model_selection import train_test_split
     >>> from skmil import DPMINNClassifier
     >>> from skmil.datasets import load_digit_bags
     >>> X, y = load_digit_bags(random_state=0, return_X_y=True)
-    >>> X_train, X_test, y_train, y_test = train_test_split(
-    ...     X, y, stratify=y, random_state=0
-    ... )
-    >>> classifier = DPMINNClassifier(random_state=0).fit(X_train, y_train)
-    >>> bool(classifier.score(X_test, y_test) > 0.8)
+    >>> classifier = DPMINNClassifier(random_state=0).fit(X[:150], y[:150])
+    >>> classifier.score(X[150:], y[150:]) > 0.8
     True
-    >>> len(classifier.instance_weights(X_test)) == len(X_test)
+    >>> weights = classifier.instance_weights(X[150:])
+    >>> len(weights[0]) == len(X[150])
     True
     """
 
@@ -165,11 +162,11 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
         routing_gradient="full",
         dropout=0.0,
         scale=True,
-        max_epochs=50,
+        max_epochs=100,
         batch_size=16,
         learning_rate=1e-3,
-        learning_rate_decay=0.97,
-        weight_decay=5e-3,
+        learning_rate_decay=0.98,
+        weight_decay=0.05,
         optimizer="adam",
         early_stopping=False,
         validation_fraction=0.1,

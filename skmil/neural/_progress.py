@@ -23,7 +23,12 @@ class EpochBar(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=self.n_epochs, desc=self.title, unit="epoch", file=sys.stderr)
+        self.bar_ = tqdm(
+            total=self.n_epochs,
+            desc=self.title,
+            bar_format="{desc} {n_fmt}/{total_fmt} |{bar:20}| {elapsed}<{remaining}{postfix}",
+            file=sys.stderr,
+        )
 
     def on_epoch_end(self, net, **kwargs):
         """Move the bar on by an epoch."""

@@ -43,6 +43,8 @@ def scale_to_probability(
         The wanted weighted mean of ``n^2 / (1 + n^2)``, the same for each capsule, where n
         is the length of a pooled embedding. Between 0 and 1.
     """
+    was_training = network.training
+    network.eval()  # as the embeddings are without dropout
     embedded = [
         (network.embed(instances), bag_index, n_bags) for instances, bag_index, n_bags in batches
     ]
@@ -57,11 +59,13 @@ def scale_to_probability(
         return (weight * p).sum(0) / weight.sum(0)
 
     wanted = probability / (1 - probability)  # the squared length
-    shortest = torch.where(average > 0, average, torch.inf).amin(0)
-    low, high = (wanted / longest.amax(0)).sqrt(), (wanted / shortest).sqrt()
+    shortest = torch.where(weight > 0, average, torch.inf).amin(0)
+    longest = torch.where(weight > 0, longest, 0.0).amax(0)
+    low, high = (wanted / longest).sqrt(), (wanted / shortest).sqrt()
     for _ in range(_STEPS):
         middle = (low * high).sqrt()
         too_long = mean_probability(middle) > probability
         low, high = torch.where(too_long, low, middle), torch.where(too_long, middle, high)
+    network.train(was_training)
     factor = (low * high).sqrt()
     network.rescale(torch.where(weight.sum(0) > 0, factor, torch.ones_like(factor)))

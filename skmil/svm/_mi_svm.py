@@ -40,7 +40,8 @@ _PROBLEMS = {
 class MISVMClassifier(BagClassifierMixin, BaseEstimator):
     """Support vector machine that looks for the witnesses of the positive bags.
 
-    A bag is positive if at least one of its instances is. All instances of negative bags
+    A bag is positive if at least one of its instances is; with two classes, the positive
+    one is the second of the sorted labels, such as 1, True or "yes". All instances of negative bags
     are negative, but which of a positive bag are positive is not known. Two heuristics
     of Andrews, Tsochantaridis and Hofmann [1]_ find out, by fitting a support vector
     machine to instances again and again:
@@ -85,7 +86,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels, sorted. Of two, ``classes_[1]`` is the positive one.
     estimators_ : list of SVC
         The fitted support vector machines: one if there are two classes, else one per
         class. Each was fitted to the distinct instances in an order of its own, so its
@@ -98,13 +99,13 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         Number of support vector machines fitted; with more than two classes for each.
     n_features_in_ : int
         Number of features seen in :meth:`fit`.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features; only if the bags have names.
 
     See Also
     --------
-    skmil.compose.InstanceTransformer : Scale the features first; the kernels need it.
-    skmil.embedding.BagStatistics : Make one row of a bag, for any classifier.
+    InstanceTransformer : Scale the features first; the kernels need it.
+    BagStatistics : Make one row of a bag, for any classifier.
 
     Notes
     -----

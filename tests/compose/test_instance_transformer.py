@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import sklearn
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
@@ -48,11 +47,7 @@ class Mean(BaseEstimator):
     ids=repr,
 )
 def test_scikit_learn_checks(estimator):
-    known = {}
-    if sklearn.__version__.startswith("1.6.") and estimator.transformer is None:
-        name = "check_sample_weight_equivalence_on_sparse_data"
-        known[name] = "scikit-learn 1.6 asks it of estimators that take no sparse matrix, too"
-    check_estimator(estimator, on_skip=None, expected_failed_checks=known)
+    check_estimator(estimator, on_skip=None)
 
 
 @pytest.mark.parametrize("transformer", [None, StandardScaler(), PCA(n_components=2)])

@@ -138,7 +138,7 @@ def test_arrays_that_are_no_bags_are_refused(save, arrays, message):
         ({"csr_shape": None}, "'csr_shape' is missing"),
         ({"csr_shape": [6, 2, 1]}, "'csr_shape' must hold two integers"),
         ({"csr_shape": [5, 2]}, "index pointer"),
-        ({"csr_shape": [6, 1]}, "indices"),
+        ({"csr_shape": [6, 1]}, "indices|column ind"),
         ({"csr_indices": np.zeros(11)}, "'csr_indices' must hold integers, got float64"),
         ({"csr_data": np.ones(3)}, "indices and data should have the same size"),
         ({"csr_data": np.array(["x"] * 11)}, ""),

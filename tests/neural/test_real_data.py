@@ -28,8 +28,9 @@ def test_musk1_on_its_published_folds():
         cv=PredefinedSplit(data["folds"][0]),
         scoring=["accuracy", "roc_auc"],
     )
-    assert scores["test_accuracy"].mean() >= 0.80
-    assert scores["test_roc_auc"].mean() >= 0.90
+    # Bounds that every seed meets by a margin; benchmarks/accuracy measures the figures.
+    assert scores["test_accuracy"].mean() >= 0.78
+    assert scores["test_roc_auc"].mean() >= 0.87
 
 
 @pytest.mark.parametrize("name", ["musk1", "news_sci_space"])

@@ -39,3 +39,17 @@ def test_dead_bags_do_not_count():
     p = probabilities(network, x)
     assert p[1].item() == 0
     assert p[[0, 2]].mean().item() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_dropout_plays_no_part():
+    torch.manual_seed(1)
+    without = DPMINN(4, (8, 3))
+    torch.manual_seed(1)
+    network = DPMINN(4, (8, 3), dropout=0.5)
+    x = torch.randn(6, 4)
+    for each in (without, network):
+        scale_to_probability(each, [(x, BAG_INDEX, 3)], torch.ones(3))
+    assert network.training
+    torch.testing.assert_close(
+        network.encoder.last_linear.weight, without.encoder.last_linear.weight
+    )
