@@ -1,5 +1,8 @@
 """Repeated stratified cross-validation of estimators, all on the same folds."""
 
+import functools
+import multiprocessing
+import signal
 import time
 import warnings
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,12 @@ def cross_validate(estimators, bags, y, *, n_folds, n_repeats, seed, n_jobs):
 
 def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):
     """Return the result of one estimator on one fold."""
+    if multiprocessing.parent_process() is not None:
+        # Ctrl-C reaches every process; the parent answers it, and ends its workers.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     facts = {"repeat": repeat, "fold": fold, "n_train": len(train), "n_test": len(test)}
     # One thread: sums then have the same order, and times the same meaning, for any n_jobs.
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(limits=1):
+    with warnings.catch_warnings(record=True) as caught, _threadpools().limit(limits=1):
         warnings.simplefilter("always")
         try:
             scores = _fit_and_score(clone(estimator), bags, y, train, test)
@@ -104,6 +110,12 @@ def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):
         if issubclass(warning.category, (UserWarning, RuntimeWarning))
     ]
     return FoldResult(**facts, **scores, warnings=tuple(dict.fromkeys(told)))
+
+
+@functools.cache
+def _threadpools():
+    """Look for the thread pools of this process once: the search can swallow a Ctrl-C."""
+    return ThreadpoolController()
 
 
 def _fit_and_score(estimator, bags, y, train, test):

@@ -26,7 +26,7 @@ class EpochBar(Callback):
         self.bar_ = tqdm(
             total=self.n_epochs,
             desc=self.title,
-            bar_format="{desc} {n_fmt}/{total_fmt} |{bar:20}| {elapsed}<{remaining}{postfix}",
+            bar_format="{desc} {n_fmt}/{total_fmt} |{bar:10}| {elapsed}<{remaining}{postfix}",
             file=sys.stderr,
         )
 
@@ -35,7 +35,7 @@ class EpochBar(Callback):
         epoch = net.history[-1]
         losses = {"loss": f"{epoch['train_loss']:.4f}"}
         if "valid_loss" in epoch:
-            losses["validation"] = f"{epoch['valid_loss']:.4f}"
+            losses["valid"] = f"{epoch['valid_loss']:.4f}"
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
 

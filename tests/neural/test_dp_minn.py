@@ -328,7 +328,7 @@ def test_progress_bar_only_when_asked(capsys):
     classifier = small(verbose=1, early_stopping=True).fit(X, y)
     shown = capsys.readouterr()
     assert shown.out == ""
-    for part in ("DPMINNClassifier", "5/5", "loss=", "validation="):
+    for part in ("DPMINNClassifier", "5/5", "loss=", "valid="):
         assert part in shown.err
     pickle.dump(classifier, io.BytesIO())
 
