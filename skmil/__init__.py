@@ -1,6 +1,6 @@
 """scikit-learn for bags: multiple instance learning."""
 
-from importlib import import_module
+from importlib import import_module as _import_module
 
 __version__ = "0.1.0"
 
@@ -21,11 +21,11 @@ __all__ = ["__version__", *_HOMES]
 
 def __getattr__(name):
     if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(_import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
     if name in _FOLDERS:
-        return import_module(f"skmil.{name}")
+        return _import_module(f"skmil.{name}")
     raise AttributeError(f"module 'skmil' has no attribute {name!r}")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length
 
 from skmil.bags import check_bags
 
@@ -101,7 +100,12 @@ def check_labels(estimator, y, bags):
         )
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y", estimator_name=type(estimator).__name__)
-    check_consistent_length(bags, y)
+    if len(y) != bags.n_bags:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: [{bags.n_bags}, {len(y)}]"
+            f". X has {bags.n_bags} bags and y has {len(y)} labels; a bag has one label. "
+            "A 2-D array is as many bags as it has rows: write [x] if it is a single bag."
+        )
     check_classification_targets(y)
     return y
 

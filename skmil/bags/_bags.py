@@ -210,7 +210,10 @@ class Bags:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return an object array of the bags, so that NumPy never stacks or pads them."""
         if dtype is not None and np.dtype(dtype) != object:
-            raise TypeError(f"Bags become an object array of bags, not {np.dtype(dtype)}.")
+            raise TypeError(
+                f"Bags become an object array of bags, not {np.dtype(dtype)}. An estimator "
+                "of rows needs BagStatistics, or another transformer of bags, in front of it."
+            )
         bags = np.empty(self.n_bags, dtype=object)
         bags[:] = list(self)
         return bags

@@ -78,13 +78,13 @@ def check_bags(X: Any) -> Bags:
     empty = np.flatnonzero(bags.bag_sizes == 0)
     if len(empty):
         raise ValueError(
-            f"Bag {empty[0]} is empty: it has 0 instances ({len(empty)} such bags in all). "
+            f"Bag {empty[0]} is empty: it has 0 instances, as {len(empty)} of {bags.n_bags} bags. "
             "Drop the bag and its label; nothing can be learnt or predicted from it."
         )
     if bags.dtype.kind == "c":
         raise ValueError("Complex data not supported: instances must be real numbers.")
     if bags.dtype not in (np.float32, np.float64):
-        instances = as_float(bags.instances, "The instances")
+        instances = as_float(bags.instances, "The instance matrix")
         bags = bags.replace_instances(instances, feature_names=bags.feature_names)
     refuse_non_finite(bags.instances, bags.offsets)
     return bags
@@ -108,6 +108,8 @@ def _pack(X: Any) -> Bags:
         return Bags(as_float(flat, "X"), offsets)
     if array.ndim == 2:
         return _pack_table(array)
+    if array.ndim == 0:
+        raise ValueError(f"Expected bags, got an object of type {type(X).__name__}. {HINT}")
     raise ValueError(f"Expected bags, got a {array.ndim}-D array of shape {array.shape}. {HINT}")
 
 

@@ -27,6 +27,8 @@ def numeric_table(table: Any, what: str) -> Any:
             matrix.sum_duplicates()
         return as_float(matrix, what)
     array = as_array(table, what)
+    if array.ndim == 0:
+        raise ValueError(f"{what} is no table but of type {type(table).__name__}. {HINT}")
     if array.ndim != 2:
         raise ValueError(f"{what} is {array.ndim}-D, of shape {array.shape}. {HINT}")
     return as_float(array, what)
@@ -38,6 +40,11 @@ def as_array(data: Any, what: str) -> NDArray[Any]:
         data = data.detach().cpu()
     try:
         return np.asarray(data)
+    except TypeError as error:
+        raise TypeError(
+            f"{what} cannot be read as an array ({error}). Convert it first: x.float() for a "
+            "tensor of an unusual type, x.to_dense() for a sparse one."
+        ) from error
     except ValueError as error:
         raise ValueError(
             f"{what} is not a table: its rows differ in length or nesting. {HINT}"
@@ -59,8 +66,7 @@ def as_float(data: Any, what: str) -> Any:
         return data.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{what} is not numeric ({error}). Every value must be a number, "
-            "the argument must be a string or a number that stands for one."
+            f"{what} is not numeric ({error}). Every value must be a number."
         ) from error
 
 

@@ -33,7 +33,7 @@ class InstanceTransformer(
     Parameters
     ----------
     transformer : transformer or None, default=None
-        Any scikit-learn transformer that returns one row per row, as scaling, imputation,
+        Any scikit-learn transformer that returns one row per row, as scaling,
         selection and projection do; a clone of it is fitted. None means
         :class:`~sklearn.preprocessing.StandardScaler` with its defaults.
 
@@ -55,8 +55,9 @@ class InstanceTransformer(
     -----
     A large bag counts more than a small one in what the transformer learns, as it has more
     rows. What comes in as a table goes out as a table: a 2-D array, n bags of one instance,
-    gives a 2-D array. As from other transformers, the result has no feature names, these
-    come from :meth:`get_feature_names_out`.
+    gives a 2-D array. There is no ``set_output``, since bags are no data frame, and missing
+    values are refused before the transformer sees them. As from other transformers, the
+    result has no feature names, these come from :meth:`get_feature_names_out`.
 
     Examples
     --------

@@ -68,9 +68,9 @@ class BagStatistics(BagEstimatorMixin, TransformerMixin, BaseEstimator):
 
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.svm import SVC
-    >>> model = make_pipeline(BagStatistics(), SVC()).fit(bags, ["active", "inactive"])
+    >>> model = make_pipeline(BagStatistics(), SVC()).fit(bags, ["no", "yes"])
     >>> model.predict(bags)
-    array(['active', 'inactive'], dtype='<U8')
+    array(['no', 'yes'], dtype='<U3')
     """
 
     _parameter_constraints: ClassVar[dict] = {"statistics": [list, tuple]}

@@ -23,6 +23,13 @@ from skmil.base import (
 from skmil.neural._data import PackedBags, batches_of_instances, fit_scaler
 from skmil.neural._training import OPTIMIZERS, build_net, resolve_device, seeded, train
 
+#: Parameters that another call of `fit` or `partial_fit` may have otherwise; what the net is
+#: built from may not change while it is trained.
+_MAY_CHANGE = {
+    *("max_epochs", "class_weight", "validation_fraction", "verbose", "warm_start"),
+    *("random_state", "device", "callbacks", "net_params"),
+}
+
 
 class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
     """Base of bag classifiers that are torch networks.
@@ -96,14 +103,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         else:
             self.classes_, codes = encode_labels(y)
             self._random_state = check_random_state(self.random_state)
-        kept, held_out = slice(None), None
-        if self.early_stopping:
-            kept, held_out = train_test_split(
-                np.arange(bags.n_bags),
-                test_size=self.validation_fraction,
-                stratify=codes,
-                random_state=self._random_state,
-            )
+        kept, held_out = self._split(codes) if self.early_stopping else (slice(None), None)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
         self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume)
         return self
@@ -221,6 +221,36 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             )
         return np.searchsorted(self.classes_, y)
 
+    def _split(self, codes):
+        """Return the indices of the bags to train on and of those held out."""
+        try:
+            return train_test_split(
+                np.arange(len(codes)),
+                test_size=self.validation_fraction,
+                stratify=codes,
+                random_state=self._random_state,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping cannot hold out validation_fraction={self.validation_fraction} "
+                f"of {len(codes)} bags with each class on both sides. Change the fraction, bring "
+                "more bags of the rarest class, or set early_stopping=False."
+            ) from error
+
+    def _refuse_changes(self):
+        """Refuse to go on with a net that was built from other parameters."""
+        for name, value in self._parameters_of_net().items():
+            if value != self._built_from[name]:
+                raise ValueError(
+                    f"The net was built with {name}={self._built_from[name]} and cannot go on with "
+                    f"{name}={value}. Set it back, or fit anew with warm_start=False."
+                )
+
+    def _parameters_of_net(self):
+        """Return what must not change while one net is trained, spelled out."""
+        parameters = self.get_params(deep=False)
+        return {name: repr(parameters[name]) for name in parameters if name not in _MAY_CHANGE}
+
     def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume):
         """Train a new net, or go on with the old one, on the bags `kept`."""
         if not weight[kept].any():
@@ -230,7 +260,10 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             )
         # Weights average to 1, so that they change the mix of bags, not the size of steps.
         weight = weight / weight[kept].mean()
-        if not resume:
+        if resume:
+            self._refuse_changes()
+        else:
+            self._built_from = self._parameters_of_net()
             self.scaler_ = fit_scaler(bags[kept], weight[kept]) if self.scale else None
 
         def pack(chosen):
@@ -260,8 +293,9 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
 
     def _run(self, bags):
         """Return the network's outputs for bags, each concatenated over the batches."""
-        dataset = PackedBags(bags, self.scaler_, self.dtype)
         network, device = self.net_.module_, self.net_.device
+        dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+        dataset = PackedBags(bags, self.scaler_, dtype)
         network.eval()
         with torch.inference_mode():
             outputs = [
@@ -272,7 +306,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         finite = np.isfinite(arrays[0]).all(axis=1)
         if not finite.all():
             raise ValueError(
-                f"Bag {np.flatnonzero(~finite)[0]} has values too large for {self.dtype}: its "
+                f"Bag {np.flatnonzero(~finite)[0]} has values too large for {dtype}: its "
                 'score is not finite. Check the bag, or use dtype="float64".'
             )
         return arrays

@@ -67,16 +67,19 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
         total weight.
     warm_start : bool, default=False
         Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
-        with the same classes and the same scaling.
+        with the same classes and the same scaling. In between, only `max_epochs`,
+        `class_weight`, `validation_fraction` and `verbose` may change.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network.
     device : str or torch.device, default="auto"
         Where to train and predict. "auto" takes a CUDA device if there is one.
     callbacks : list of skorch callbacks, default=None
-        Called during training. Copies are used: read them from ``net_.callbacks_``.
+        Called during training. Copies are used: read them from ``net_.callbacks_``. Those
+        that predict with the net, such as ``EpochScoring``, do not know bags and fail.
     net_params : dict, default=None
-        Further arguments of the :class:`skorch.NeuralNet`, such as
-        ``{"optimizer__betas": (0.8, 0.99)}``. They win over the parameters above.
+        Further arguments of the :class:`skorch.NeuralNet`, for what has no parameter here:
+        those of the optimizer, such as ``{"optimizer__betas": (0.8, 0.99)}``, parameter
+        groups, ``torch_load_kwargs``, ``compile``.
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left, on standard error.
     random_state : int, RandomState instance or None, default=None
@@ -297,6 +300,6 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     def _scores_to_decision(self, scores):
         """Turn squared lengths into log-odds: log n^2 = log(p / (1 - p)); logits stay."""
-        if self.loss == "cross_entropy":
+        if self.net_.module_.head is not None:
             return scores
         return np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))

@@ -40,8 +40,22 @@ class BagNet(NeuralNet):
             raise _Interrupted from error
 
 
+#: Arguments of the net that are parameters of the estimator, or how it feeds and reads the net.
+_RESERVED = {
+    *("module", "criterion", "optimizer", "lr", "batch_size", "max_epochs", "device", "verbose"),
+    *("callbacks", "train_split", "warm_start", "dataset", "iterator_train", "iterator_valid"),
+}
+
+
 def build_net(estimator, network, loss):
     """Return an initialised net for `network`, set up by the parameters of `estimator`."""
+    net_params = estimator.net_params or {}
+    for name in net_params:
+        if name in _RESERVED or name.split("__")[0] in _RESERVED - {"optimizer", "callbacks"}:
+            raise ValueError(
+                f"net_params cannot set {name!r}: {type(estimator).__name__} sets it by "
+                "parameters of its own."
+            )
     optimizer, settings = OPTIMIZERS.get(estimator.optimizer, (estimator.optimizer, {}))
     arguments = {
         "module": network,
@@ -59,7 +73,7 @@ def build_net(estimator, network, loss):
         "callbacks__print_log": None,
         "device": resolve_device(estimator.device),
         "verbose": 0,
-        **(estimator.net_params or {}),
+        **net_params,
     }
     return BagNet(**arguments).initialize()
 

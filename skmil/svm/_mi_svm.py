@@ -5,6 +5,7 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -216,6 +217,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         bags, weight = _with_svm_rows(bags[present]), weight[present]
         self.classes_, codes = encode_labels(y[present])
 
+        self._fitted_to_sparse = sp.issparse(bags.instances)
         params = self._svc_params(bags, weight)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
         targets = [1] if len(self.classes_) == 2 else range(len(self.classes_))
@@ -250,6 +252,8 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = _with_svm_rows(validate_bags(self, X))
+        if sp.issparse(bags.instances) and not self._fitted_to_sparse:
+            bags = bags.replace_instances(bags.instances.toarray())
         scores = [
             score_bags(svc.decision_function(bags.instances), bags.offsets)
             for svc in self.estimators_

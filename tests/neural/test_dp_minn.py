@@ -165,6 +165,12 @@ def test_early_stopping_holds_out_bags_and_restores_the_best_epoch():
     assert_array_equal(classifier.decision_function(X), shorter.decision_function(X))
 
 
+def test_early_stopping_needs_each_class_on_both_sides():
+    X, y = make_data(n_classes=3, n_bags=9)
+    with pytest.raises(ValueError, match=r"early_stopping cannot hold out validation_fraction=0.1"):
+        small(early_stopping=True).fit(X, y)
+
+
 def test_early_stopping_scales_by_the_bags_it_trains_on():
     X, y = make_data()
     classifier = small(early_stopping=True, validation_fraction=0.5).fit(X, y)
@@ -237,6 +243,28 @@ def test_the_learning_rate_decays_over_calls():
     assert classifier.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**4)
 
 
+def test_a_net_does_not_go_on_with_other_parameters():
+    X, y = make_data()
+    classifier = small(warm_start=True).fit(X, y)
+    for change in ({"T": 1}, {"loss": "cross_entropy"}, {"learning_rate": 0.1}):
+        (name,) = change
+        before = classifier.get_params()[name]
+        with pytest.raises(ValueError, match=f"cannot go on with {name}="):
+            classifier.set_params(**change).fit(X, y)
+        classifier.set_params(**{name: before})
+    assert classifier.set_params(max_epochs=1, class_weight="balanced").fit(X, y).n_iter_ == 6
+    assert pickle.loads(pickle.dumps(classifier)).fit(X, y).n_iter_ == 7
+
+
+def test_predictions_are_those_of_the_net_not_of_parameters_set_later():
+    X, y = make_data()
+    for loss in ("margin", "cross_entropy"):
+        classifier = small(loss=loss).fit(X, y)
+        expected = classifier.predict_proba(X)
+        classifier.set_params(loss="margin", dtype="float64", T=1, scale=False)
+        assert_array_equal(classifier.predict_proba(X), expected)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop])
 def test_optimizers(optimizer):
     X, y = make_data()
@@ -307,6 +335,15 @@ def test_net_params_reach_skorch():
     X, y = make_data()
     classifier = small(net_params={"optimizer__betas": (0.5, 0.6)}).fit(X, y)
     assert classifier.net_.optimizer_.param_groups[0]["betas"] == (0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    "name", ["max_epochs", "train_split", "verbose", "module__T", "iterator_train__num_workers"]
+)
+def test_net_params_that_would_have_no_effect_are_refused(name):
+    X, y = make_data()
+    with pytest.raises(ValueError, match=f"net_params cannot set '{name}'"):
+        small(net_params={name: 1}).fit(X, y)
 
 
 class Interrupting(Callback):
