@@ -85,7 +85,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         X : bags
             Training bags, anything :func:`skmil.check_bags` accepts.
         y : array-like of shape (n_bags,)
-            Class label of each bag, of any type.
+            Class label of each bag: strings, integers or booleans.
         sample_weight : array-like of shape (n_bags,), default=None
             Weight of each bag in the loss and in the scaling of the features.
 
@@ -105,6 +105,9 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             self._random_state = check_random_state(self.random_state)
         kept, held_out = self._split(codes) if self.early_stopping else (slice(None), None)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
+        _refuse_no_weight(weight[kept])
+        # Weights average to 1, so that they change the mix of bags, not the size of steps.
+        weight = weight / weight[kept].mean()
         self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume)
         return self
 
@@ -121,7 +124,8 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         classes : array-like of shape (n_classes,), default=None
             All class labels; needed in the first call.
         sample_weight : array-like of shape (n_bags,), default=None
-            Weight of each bag.
+            Weight of each bag. Unlike in :meth:`fit`, where only the ratio of the weights
+            counts, heavier calls take larger steps.
 
         Returns
         -------
@@ -151,6 +155,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             )
         codes = self._encode_known(y)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
+        _refuse_no_weight(weight)
         self._train(bags, codes, weight, slice(None), None, 1, resume)
         return self
 
@@ -253,13 +258,6 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
 
     def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume):
         """Train a new net, or go on with the old one, on the bags `kept`."""
-        if not weight[kept].any():
-            raise ValueError(
-                "No training bag has a weight above zero, so there is nothing to fit: "
-                "sample_weight or class_weight zero all of them."
-            )
-        # Weights average to 1, so that they change the mix of bags, not the size of steps.
-        weight = weight / weight[kept].mean()
         if resume:
             self._refuse_changes()
         else:
@@ -310,3 +308,11 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
                 'score is not finite. Check the bag, or use dtype="float64".'
             )
         return arrays
+
+
+def _refuse_no_weight(weight):
+    if not weight.any():
+        raise ValueError(
+            "No training bag has a weight above zero, so there is nothing to fit: "
+            "sample_weight or class_weight zero all of them."
+        )

@@ -207,6 +207,28 @@ def test_partial_fit_learns_from_chunks_that_lack_a_class():
     assert classifier.score(X, y) > 0.9
 
 
+def test_weights_count_between_the_chunks_of_partial_fit():
+    X, y = make_data()
+    by_class = [[X[i] for i in np.flatnonzero(y == k)] for k in (0, 1)]
+    scores = []
+    for positive in (0.01, 1.0):
+        classifier = small(optimizer="sgd", class_weight={1: positive})
+        for _ in range(5):
+            for k in (0, 1):
+                classifier.partial_fit(by_class[k], np.full(20, k), classes=[0, 1])
+        scores.append(classifier.decision_function(X).mean())
+    assert scores[0] < scores[1]
+
+
+def test_training_without_any_weight_is_refused():
+    X, y = make_data()
+    nothing = {"class_weight": {0: 0.0, 1: 0.0}}
+    with pytest.raises(ValueError, match="No training bag has a weight above zero"):
+        small(**nothing).fit(X, y)
+    with pytest.raises(ValueError, match="No training bag has a weight above zero"):
+        small(**nothing).partial_fit(X, y, classes=[0, 1])
+
+
 def test_partial_fit_says_what_it_cannot_do():
     X, y = make_data()
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
