@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
     the bags, the loss maps that tuple and (class codes, bag weights) to a scalar.
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+    _parameter_constraints: ClassVar[dict] = {
         "scale": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],

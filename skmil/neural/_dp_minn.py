@@ -1,6 +1,7 @@
 """DP-MINN: deep multiple instance network with dynamic pooling."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -143,7 +144,7 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name and form
+    _parameter_constraints: ClassVar[dict] = {
         **BaseNeuralBagClassifier._parameter_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "T": [Interval(Integral, 1, None, closed="left")],
