@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import signal
+import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -98,7 +99,10 @@ def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     facts = {"repeat": repeat, "fold": fold, "n_train": len(train), "n_test": len(test)}
     # One thread: sums then have the same order, and times the same meaning, for any n_jobs.
-    with warnings.catch_warnings(record=True) as caught, _threadpools().limit(limits=1):
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        _threadpools("torch" in sys.modules).limit(limits=1),
+    ):
         warnings.simplefilter("always")
         try:
             scores = _fit_and_score(clone(estimator), bags, y, train, test)
@@ -113,8 +117,11 @@ def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):
 
 
 @functools.cache
-def _threadpools():
-    """Look for the thread pools of this process once: the search can swallow a Ctrl-C."""
+def _threadpools(with_torch):
+    """Look for the thread pools of this process; again once torch has brought its own.
+
+    Not each time, because a Ctrl-C during the search would be swallowed.
+    """
     return ThreadpoolController()
 
 

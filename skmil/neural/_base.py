@@ -246,16 +246,17 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
     def _refuse_changes(self):
         """Refuse to go on with a net that was built from other parameters."""
         for name, value in self._parameters_of_net().items():
-            if value != self._built_from[name]:
+            before = self._built_from[name]
+            if not np.array_equal(np.atleast_1d(value), np.atleast_1d(before)):
                 raise ValueError(
-                    f"The net was built with {name}={self._built_from[name]} and cannot go on with "
-                    f"{name}={value}. Set it back, or fit anew with warm_start=False."
+                    f"The net was built with {name}={before!r} and cannot go on with "
+                    f"{name}={value!r}. Set it back, or fit anew with warm_start=False."
                 )
 
     def _parameters_of_net(self):
-        """Return what must not change while one net is trained, spelled out."""
+        """Return what must not change while one net is trained."""
         parameters = self.get_params(deep=False)
-        return {name: repr(parameters[name]) for name in parameters if name not in _MAY_CHANGE}
+        return {name: parameters[name] for name in parameters if name not in _MAY_CHANGE}
 
     def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume):
         """Train a new net, or go on with the old one, on the bags `kept`."""

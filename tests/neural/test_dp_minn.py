@@ -274,6 +274,7 @@ def test_a_net_does_not_go_on_with_other_parameters():
         with pytest.raises(ValueError, match=f"cannot go on with {name}="):
             classifier.set_params(**change).fit(X, y)
         classifier.set_params(**{name: before})
+    classifier.set_params(hidden_layer_sizes=[8, 4], learning_rate=np.float64(0.001))  # the same
     assert classifier.set_params(max_epochs=1, class_weight="balanced").fit(X, y).n_iter_ == 6
     assert pickle.loads(pickle.dumps(classifier)).fit(X, y).n_iter_ == 7
 
