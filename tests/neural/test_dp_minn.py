@@ -295,6 +295,40 @@ def test_optimizers(optimizer):
     assert classifier.loss_curve_[-1] < classifier.loss_curve_[0]
 
 
+def test_parameters_reach_loss_optimizer_and_early_stopping():
+    X, y = make_data()
+    net = small(margin_positive=0.8, margin_negative=0.3, weight_decay=0.2).fit(X, y).net_
+    assert (net.criterion_.margin_positive, net.criterion_.margin_negative) == (0.8, 0.3)
+    assert net.optimizer_.param_groups[0]["weight_decay"] == 0.2
+    for name, expected in (
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("sgd", torch.optim.SGD),
+    ):
+        assert type(small(optimizer=name).fit(X, y).net_.optimizer_) is expected
+    group = small(optimizer="sgd").fit(X, y).net_.optimizer_.param_groups[0]
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+    # no epoch improves by as much as this
+    impatient = small(early_stopping=True, tol=10.0, n_iter_no_change=2, max_epochs=50)
+    assert impatient.fit(X, y).n_iter_ == 3
+
+
+def test_warm_start_refuses_classes_it_does_not_know():
+    X, y = make_data()
+    classifier = small(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="y contains 2, which is not among the classes"):
+        classifier.fit(X, y + 1)
+
+
+def test_bags_without_weight_play_no_part_where_training_starts():
+    X, y = make_data()
+    far = [*X, *(1000 * bag for bag in X)]
+    weight = np.repeat([1.0, 0.0], len(X))
+    start = small(max_epochs=1, learning_rate=1e-12, scale=False)
+    start.fit(far, np.tile(y, 2), sample_weight=weight)
+    assert start.predict_proba(X)[:, 1].mean() == pytest.approx(0.5, abs=1e-2)
+
+
 def test_routing_gradient_and_dropout_change_training():
     X, y = make_data()
     curves = [small(**params).fit(X, y).loss_curve_ for params in (
