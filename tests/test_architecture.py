@@ -18,7 +18,7 @@ LAYERS = [
     {"svm", "embedding", "compose"},
     {"nn"},
     {"functional", "base"},
-    {"_sklearn"},
+    {"_sklearn", "_pairs"},
     {"bags"},
 ]
 HEAVY = {"torch", "skorch", "matplotlib"}
