@@ -7,10 +7,14 @@ from skmil import __version__
 from skmil._cli._errors import UsageError, unknown_name
 from skmil._cli._registry import DEFAULT, ESTIMATORS
 
+#: What to give for the number of folds to use those that come with the data.
+PUBLISHED = "published"
+
 _EPILOG = """\
 DATA may be a file:
   .npz  arrays instances, offsets and y; bag i is rows offsets[i]:offsets[i+1].
         Sparse instances: csr_data, csr_indices, csr_indptr and csr_shape.
+        folds of shape (n_repeats, n_bags), if any: where each bag is tested.
   .csv  one row per instance, with a header; a column names the bag, another
         one its label, all others are numeric features.
 
@@ -59,7 +63,13 @@ def parse_arguments(argv=None):
         default=",".join(DEFAULT),
         help="names from --list with commas between them, or all (default: those with a *)",
     )
-    parser.add_argument("--folds", type=_integer(2), default=5, help="default: %(default)s")
+    parser.add_argument(
+        "--folds",
+        type=_folds,
+        default=5,
+        metavar="N",
+        help=f"a number, or {PUBLISHED} for those in the .npz file (default: %(default)s)",
+    )
     parser.add_argument("--repeats", type=_integer(1), default=1, help="default: %(default)s")
     parser.add_argument(
         "--jobs",
@@ -115,6 +125,10 @@ def _integer(low, high=None):
         return value
 
     return read
+
+
+def _folds(text):
+    return text if text == PUBLISHED else _integer(2)(text)
 
 
 def _jobs(text):

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from skmil._cli._errors import UsageError, unknown_name
 from skmil.bags import Bags
 from skmil.datasets import load_digit_bags, make_bags
-from skmil.datasets._files import SUFFIXES, read_bags
+from skmil.datasets._files import SUFFIXES, read_bags, read_folds
 
 #: Name, what it is, and how it is made. Each is always the same, whatever the seed.
 BUILT_IN = {
@@ -27,11 +27,12 @@ BUILT_IN = {
 
 @dataclass(frozen=True)
 class Data:
-    """A data set and its name."""
+    """A data set, its name, and the folds published with it, a row for each repeat."""
 
     name: str
     bags: Bags
     y: np.ndarray
+    folds: np.ndarray | None = None
 
     @property
     def sparse(self):
@@ -87,10 +88,11 @@ def load_data(name, bag_column=None, label_column=None):
     if columns and suffix != ".csv":
         option = next(iter(columns)).replace("_", "-")
         raise UsageError(f"--{option} is for .csv files only, and {name!r} is none.")
+    folds = None
     if name in BUILT_IN:
         bags, y = BUILT_IN[name][1]()
     elif suffix in SUFFIXES:
-        bags, y = _read(name, columns)
+        bags, y, folds = _read(name, columns)
     elif suffix or Path(name).exists():
         raise UsageError(f"{name}: bags are read from {' or '.join(SUFFIXES)} files only.")
     else:
@@ -98,25 +100,13 @@ def load_data(name, bag_column=None, label_column=None):
     if y.dtype.kind == "f" and not np.array_equal(y, np.rint(y)):
         value = y[y != np.rint(y)][0]
         raise UsageError(f"{name}: labels must be classes, got the number {value}.")
-    return Data(name if name in BUILT_IN else Path(name).name, bags, y)
-
-
-def check_folds(y, n_folds):
-    """Refuse data of one class, or with a class too small to be in every fold."""
-    classes, counts = np.unique(y, return_counts=True)
-    if len(classes) < 2:
-        raise UsageError(f"all bags have the label {classes[0]}; two classes are needed.")
-    smallest = counts.argmin()
-    if counts[smallest] < n_folds:
-        raise UsageError(
-            f"--folds {n_folds} is more than the {counts[smallest]} bags of the smallest "
-            f"class, {classes[smallest]}."
-        )
+    return Data(name if name in BUILT_IN else Path(name).name, bags, y, folds)
 
 
 def _read(name, columns):
     try:
-        return read_bags(name, **columns)
+        bags, y = read_bags(name, **columns)
+        return bags, y, read_folds(name, bags.n_bags)
     except FileNotFoundError:
         path = Path(name)
         there = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]

@@ -12,7 +12,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.model_selection import RepeatedStratifiedKFold
 from threadpoolctl import ThreadpoolController
 
 
@@ -52,7 +51,7 @@ class FoldResult:
     error: str | None = None
 
 
-def cross_validate(estimators, bags, y, *, n_folds, n_repeats, seed, n_jobs):
+def cross_validate(estimators, bags, y, splits, *, n_jobs):
     """Fit and score each estimator on each fold.
 
     Parameters
@@ -63,12 +62,8 @@ def cross_validate(estimators, bags, y, *, n_folds, n_repeats, seed, n_jobs):
         The bags.
     y : ndarray of shape (n_bags,)
         Their labels.
-    n_folds : int
-        Number of folds.
-    n_repeats : int
-        How often to draw folds.
-    seed : int
-        Determines the folds.
+    splits : list of Split
+        The folds.
     n_jobs : int
         Number of processes. The scores do not depend on it.
 
@@ -79,16 +74,11 @@ def cross_validate(estimators, bags, y, *, n_folds, n_repeats, seed, n_jobs):
     result : FoldResult
         Its result on a fold. They come estimator by estimator, fold by fold.
     """
-    splitter = RepeatedStratifiedKFold(n_splits=n_folds, n_repeats=n_repeats, random_state=seed)
-    splits = list(splitter.split(np.zeros(len(y)), y))
-    tasks = [
-        (name, *divmod(i, n_folds), *split) for name in estimators for i, split in enumerate(splits)
-    ]
+    tasks = [(name, split) for name in estimators for split in splits]
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_evaluate_fold)(estimators[name], bags, y, repeat, fold, train, test)
-        for name, repeat, fold, train, test in tasks
+        delayed(_evaluate_fold)(estimators[name], bags, y, *split) for name, split in tasks
     )
-    for (name, *_), result in zip(tasks, results, strict=True):
+    for (name, _), result in zip(tasks, results, strict=True):
         yield name, result
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from skmil import __version__
+from skmil._cli._arguments import PUBLISHED
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "torch", "skorch")
 
@@ -30,10 +31,12 @@ def describe_data(facts):
 def describe_settings(settings, n_classes):
     """Return the line that says how the scores came about, or two."""
     repeats = "" if settings["repeats"] == 1 else f", {settings['repeats']} times"
-    line = (
-        f"{settings['folds']}-fold stratified cross-validation{repeats}, "
-        f"seed {settings['seed']}; mean ± standard deviation"
-    )
+    folds = settings["folds"]
+    if folds == PUBLISHED:
+        kind = "cross-validation on the published folds"
+    else:
+        kind = f"{folds}-fold stratified cross-validation"
+    line = f"{kind}{repeats}, seed {settings['seed']}; mean ± standard deviation"
     return line + ("" if n_classes == 2 else "\nAUC: mean over classes, each against the rest")
 
 

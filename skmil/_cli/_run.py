@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from skmil._cli._arguments import parse_arguments
+from skmil._cli._arguments import PUBLISHED, parse_arguments
 from skmil._cli._errors import UsageError
 from skmil._cli._registry import DEFAULT, ESTIMATORS
 
@@ -32,7 +32,8 @@ def run(argv=None):
 def _compare(arguments):
     """Compare the estimators on the data; return the exit code."""
     # Imported now, so that --help and --version need not wait for scikit-learn.
-    from skmil._cli._data import check_folds, load_data
+    from skmil._cli._data import load_data
+    from skmil._cli._folds import draw_splits, published_splits
     from skmil._cli._report import (
         build_record,
         describe_data,
@@ -43,7 +44,10 @@ def _compare(arguments):
 
     _check_writable(arguments.save)
     data = load_data(arguments.data, arguments.bag_column, arguments.label_column)
-    check_folds(data.y, arguments.folds)
+    if arguments.folds == PUBLISHED:
+        splits = published_splits(data.y, data.folds, arguments.repeats)
+    else:
+        splits = draw_splits(data.y, arguments.folds, arguments.repeats, arguments.seed)
     facts = data.facts()
     settings = {key: getattr(arguments, key) for key in ("folds", "repeats", "seed", "jobs")}
     _print(describe_data(facts))
@@ -52,7 +56,7 @@ def _compare(arguments):
     entries = {name: ESTIMATORS[name] for name in arguments.estimators}
     titles = {name: entry.title for name, entry in entries.items()}
     estimators = {name: entry.build(data.sparse, arguments.seed) for name, entry in entries.items()}
-    results = _evaluate(estimators, data, titles, arguments)
+    results = _evaluate(estimators, data, splits, titles, arguments)
     _print("\n" + format_table(titles, results))
     for line in describe_problems(titles, results):
         _print(line, sys.stderr)
@@ -61,27 +65,20 @@ def _compare(arguments):
     return int(any(fold.error for folds in results.values() for fold in folds))
 
 
-def _evaluate(estimators, data, titles, arguments):
+def _evaluate(estimators, data, splits, titles, arguments):
     """Return the fold results of each estimator, with a progress bar meanwhile."""
     from tqdm import tqdm
 
     from skmil._cli._evaluate import cross_validate
 
     results = {name: [] for name in estimators}
-    total = len(estimators) * arguments.folds * arguments.repeats
+    total = len(estimators) * len(splits)
     # None means: only if standard error is a terminal.
     hidden = None if arguments.progress is None else not arguments.progress
     with tqdm(total=total, unit="fold", leave=False, disable=hidden, file=sys.stderr) as bar:
         bar.set_description(next(iter(titles.values())))
-        for name, fold in cross_validate(
-            estimators,
-            data.bags,
-            data.y,
-            n_folds=arguments.folds,
-            n_repeats=arguments.repeats,
-            seed=arguments.seed,
-            n_jobs=arguments.jobs,
-        ):
+        folds = cross_validate(estimators, data.bags, data.y, splits, n_jobs=arguments.jobs)
+        for name, fold in folds:
             results[name].append(fold)
             bar.set_description(titles[name], refresh=False)
             bar.update()

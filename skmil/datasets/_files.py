@@ -37,7 +37,7 @@ def read_bags(path, *, bag_column="bag", label_column="label"):
       ``offsets[i]:offsets[i + 1]``;
     - ``y`` of shape (n_bags,): the labels.
 
-    Other arrays in it are not read. Pickled objects are refused.
+    Other arrays in it are not read here. Pickled objects are refused.
 
     A ``.csv`` file is a table with a header and one row per instance: one column names the
     bag, one its label, all others are numeric features.
@@ -77,6 +77,43 @@ def read_bags(path, *, bag_column="bag", label_column="label"):
         return _read_table(path, bag_column, label_column)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_folds(path, n_bags):
+    """Read the folds that a ``.npz`` file has beside its bags.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    n_bags : int
+        Number of bags in it.
+
+    Returns
+    -------
+    folds : ndarray of int of shape (n_repeats, n_bags) or None
+        In which fold each bag is tested, for each repeat; the array ``folds`` of the file.
+        None if there is no such array, or the file is a table.
+
+    Raises
+    ------
+    ValueError
+        If the array is not as described. The message names the file.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        return None
+    folds = _read_arrays(path, ("folds",)).get("folds")
+    if folds is None:
+        return None
+    if folds.ndim != 2 or folds.shape[1] != n_bags or len(folds) == 0:
+        raise ValueError(
+            f"{path}: 'folds' needs a row for each repeat and a column for each of the "
+            f"{n_bags} bags, got shape {folds.shape}."
+        )
+    if folds.dtype.kind not in "iu" or folds.min() < 0:
+        raise ValueError(f"{path}: 'folds' must number the folds from 0, in integers.")
+    return folds
 
 
 def _read_npz(path):

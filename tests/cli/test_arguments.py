@@ -46,6 +46,10 @@ def test_names_of_estimators(text, names):
     assert parse_arguments(["--estimators", text]).estimators == names
 
 
+def test_published_folds():
+    assert parse_arguments(["--folds", "published"]).folds == "published"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
 from skmil import check_bags
-from skmil._cli._data import BUILT_IN, Data, check_folds, load_data
+from skmil._cli._data import BUILT_IN, Data, load_data
 from skmil._cli._errors import UsageError
 
 
@@ -132,9 +132,12 @@ def test_labels_are_classes_not_measurements(tmp_path, labels, fits):
             load_data(str(path))
 
 
-def test_each_class_is_in_each_fold():
-    check_folds(np.array([0, 0, 1, 1, 1]), 2)
-    with pytest.raises(UsageError, match=r"--folds 3 is more than the 2 bags .* class, 0"):
-        check_folds(np.array([0, 0, 1, 1, 1]), 3)
-    with pytest.raises(UsageError, match="all bags have the label a; two classes are needed"):
-        check_folds(np.array(["a", "a"]), 2)
+def test_published_folds_come_with_the_data(archive, tmp_path):
+    assert load_data(str(archive)).folds is None
+    assert load_data("digits").folds is None
+    path = tmp_path / "folds.npz"
+    np.savez(path, **np.load(archive), folds=np.array([[0, 1, 1]]))
+    assert_array_equal(load_data(str(path)).folds, [[0, 1, 1]])
+    np.savez(path, **np.load(archive), folds=np.array([[0, 1]]))
+    with pytest.raises(UsageError, match="'folds' needs a row for each repeat"):
+        load_data(str(path))

@@ -53,6 +53,8 @@ def test_settings_in_a_line():
         "AUC: mean over classes, each against the rest",
     ]
     assert "cross-validation, 10 times, seed" in describe_settings(settings | {"repeats": 10}, 2)
+    published = describe_settings(settings | {"folds": "published", "repeats": 5}, 2)
+    assert published.startswith("cross-validation on the published folds, 5 times, seed 3;")
 
 
 def test_the_table_holds_means_and_standard_deviations():

@@ -118,6 +118,10 @@ def test_the_list_of_names(capsys):
         (["digit"], "unknown data set 'digit'. Did you mean digits?"),
         (["nothing.npz"], "there is no file nothing.npz."),
         (["--folds", "101"], "--folds 101 is more than the 100 bags of the smallest class, 0."),
+        (
+            ["--folds", "published"],
+            "--folds published needs an .npz file with an array 'folds'. Give a number instead.",
+        ),
         (["--save", "no/where.json"], "--save no/where.json: there is no directory no."),
     ],
 )

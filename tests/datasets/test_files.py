@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
-from skmil.datasets._files import read_bags
+from skmil.datasets._files import read_bags, read_folds
 
 INSTANCES = np.arange(12.0).reshape(6, 2)
 OFFSETS = np.array([0, 1, 4, 6])
@@ -280,3 +280,25 @@ def test_a_table_without_pandas_says_what_to_install(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install skmil\[data\]"):
         read_bags(write("bag,label,x\n1,0,2\n"))
+
+
+def test_folds_are_read_where_there_are_any(save):
+    folds = np.array([[0, 1, 1], [1, 0, 1]], dtype=np.int8)
+    assert_array_equal(read_folds(save(y=TARGET, folds=folds), 3), folds)
+    assert read_folds(save(y=TARGET), 3) is None
+    assert read_folds("table.csv", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        (np.array([0, 1, 1]), r"a row for each repeat .* 3 bags, got shape \(3,\)"),
+        (np.zeros((2, 4), dtype=int), r"got shape \(2, 4\)"),
+        (np.zeros((0, 3), dtype=int), r"got shape \(0, 3\)"),
+        (np.array([[0, 1, -1]]), "must number the folds from 0"),
+        (np.array([[0.0, 1.0, 1.0]]), "in integers"),
+    ],
+)
+def test_folds_of_another_form_are_refused(save, folds, message):
+    with pytest.raises(ValueError, match=message):
+        read_folds(save(y=TARGET, folds=folds), 3)
