@@ -7,14 +7,26 @@ __version__ = "0.1.0"
 #: Where each public name lives. Names are imported on first use, so that ``import skmil``
 #: loads neither torch nor anything else that is slow to start.
 _HOMES = {
+    "BagDistance": "skmil.neighbors",
     "BagStatistics": "skmil.embedding",
     "Bags": "skmil.bags",
+    "CitationKNNClassifier": "skmil.neighbors",
     "DPMINNClassifier": "skmil.neural",
     "InstanceTransformer": "skmil.compose",
     "MISVMClassifier": "skmil.svm",
     "check_bags": "skmil.bags",
 }
-_FOLDERS = ("base", "compose", "datasets", "embedding", "functional", "neural", "nn", "svm")
+_FOLDERS = (
+    "base",
+    "compose",
+    "datasets",
+    "embedding",
+    "functional",
+    "neighbors",
+    "neural",
+    "nn",
+    "svm",
+)
 
 __all__ = ["__version__", *_HOMES]
 

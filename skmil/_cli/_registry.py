@@ -29,10 +29,36 @@ class Entry:
     build: Callable[[bool, int], Any]
 
 
+def _citation_knn(sparse, seed):
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer
+    from skmil.neighbors import CitationKNNClassifier
+
+    # The distance of the paper.
+    return make_pipeline(
+        InstanceTransformer(_scaler(sparse)), CitationKNNClassifier(metric="minimum")
+    )
+
+
 def _dp_minn(sparse, seed):
     from skmil.neural import DPMINNClassifier
 
     return DPMINNClassifier(random_state=seed)  # scales by itself
+
+
+def _hausdorff_knn(sparse, seed):
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer
+    from skmil.neighbors import BagDistance
+
+    return make_pipeline(
+        InstanceTransformer(_scaler(sparse)),
+        BagDistance(metric="hausdorff"),
+        KNeighborsClassifier(metric="precomputed"),
+    )
 
 
 def _misvm_bag(sparse, seed):
@@ -71,7 +97,9 @@ def _scaler(sparse):
 
 
 ESTIMATORS = {
+    "citation-knn": Entry("cit. kNN", "nearest bags, in both directions", _citation_knn),
     "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _dp_minn),
+    "hausdorff-knn": Entry("Hausdorff", "nearest bags by Hausdorff distance", _hausdorff_knn),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
