@@ -204,8 +204,11 @@ def test_as_many_references_and_citers_as_bags_are_taken():
     bags = [np.full((1, 1), value) for value in range(4)]
     model = CitationKNNClassifier(n_references=4, n_citers=4).fit(bags, [0, 1, 1, 1])
     assert_array_equal(model.predict_proba(bags), [[0.25, 0.75]] * 4)
-    tenths = np.full(40, 0.1)  # their sum is not exactly 4
-    model.fit(bags * 10, [0, 1, 1, 1] * 10, sample_weight=tenths)
+    thirds = np.full(15, 1 / 3)
+    assert thirds.sum() < 5  # by rounding
+    model = CitationKNNClassifier(n_references=5, n_citers=0)
+    model.fit([*bags * 3, *bags[1:]], [0, 1, 1, 1] * 3 + [1, 1, 1], sample_weight=thirds)
+    assert_allclose(model.predict_proba(bags), [[0.2, 0.8]] * 4)
 
 
 def test_must_be_fitted_first():

@@ -96,12 +96,14 @@ def test_differences_are_held_in_chunks(container, monkeypatch):
 
 
 def test_single_precision_is_compared_in_double():
-    left = np.array([[1.0 + 2**-20], [3.0]], dtype=np.float32)
-    right = np.array([[1.0]], dtype=np.float32)
+    left = np.array([[1.0 + 4097 * 2.0**-23], [3.0]], dtype=np.float32)
+    right = np.array([[1.0], [5.0]], dtype=np.float32)
+    # The square of 4097 has one bit more than single precision holds.
+    expected = [[4097.0**2 * 2.0**-46, (4.0 - 4097 * 2.0**-23) ** 2], [4.0, 4.0]]
     for container in (np.asarray, sp.csr_array):
         found = compute(container(left), container(right))
         assert found.dtype == np.float64
-        assert_array_equal(found, [[2.0**-40], [4.0]])
+        assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_layout_of_the_rows_changes_no_bit():
