@@ -8,11 +8,14 @@ __version__ = "0.1.0"
 #: loads neither torch nor anything else that is slow to start.
 _HOMES = {
     "BagDistance": "skmil.neighbors",
+    "BagFisherVector": "skmil.embedding",
     "BagStatistics": "skmil.embedding",
+    "BagVLAD": "skmil.embedding",
     "Bags": "skmil.bags",
     "CitationKNNClassifier": "skmil.neighbors",
     "DPMINNClassifier": "skmil.neural",
     "InstanceTransformer": "skmil.compose",
+    "MILESEmbedding": "skmil.embedding",
     "MISVMClassifier": "skmil.svm",
     "check_bags": "skmil.bags",
 }

@@ -59,6 +59,29 @@ def _hausdorff_knn(sparse, seed):
         BagDistance(metric="hausdorff"),
         KNeighborsClassifier(metric="precomputed"),
     )
+def _mi_fv(sparse, seed):
+    from sklearn.svm import LinearSVC
+
+    from skmil.embedding import BagFisherVector
+
+    return _embedded(BagFisherVector(random_state=seed), LinearSVC(random_state=seed), sparse)
+
+
+def _mi_vlad(sparse, seed):
+    from sklearn.svm import LinearSVC
+
+    from skmil.embedding import BagVLAD
+
+    return _embedded(BagVLAD(random_state=seed), LinearSVC(random_state=seed), sparse)
+
+
+def _miles(sparse, seed):
+    from sklearn.svm import LinearSVC
+
+    from skmil.embedding import MILESEmbedding
+
+    svm = LinearSVC(penalty="l1", dual=False, max_iter=100_000, random_state=seed)
+    return _embedded(MILESEmbedding(), svm, sparse)
 
 
 def _misvm_bag(sparse, seed):
@@ -76,6 +99,14 @@ def _statistics(sparse, seed):
     from skmil.embedding import BagStatistics
 
     return make_pipeline(BagStatistics(), _scaler(sparse), SVC())
+
+
+def _embedded(embedding, classifier, sparse):
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer
+
+    return make_pipeline(InstanceTransformer(_scaler(sparse)), embedding, classifier)
 
 
 def _misvm(formulation, sparse):
@@ -100,6 +131,9 @@ ESTIMATORS = {
     "citation-knn": Entry("cit. kNN", "nearest bags, in both directions", _citation_knn),
     "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _dp_minn),
     "hausdorff-knn": Entry("Hausdorff", "nearest bags by Hausdorff distance", _hausdorff_knn),
+    "mi-fv": Entry("miFV", "linear SVM on Fisher vectors of bags", _mi_fv),
+    "mi-vlad": Entry("miVLAD", "linear SVM on sums of residuals", _mi_vlad),
+    "miles": Entry("MILES", "L1 SVM on similarity to instances", _miles),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
