@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BagDistance": "skmil.neighbors",
     "BagFisherVector": "skmil.embedding",
+    "BagKernel": "skmil.kernels",
     "BagStatistics": "skmil.embedding",
     "BagVLAD": "skmil.embedding",
     "Bags": "skmil.bags",
@@ -26,6 +27,7 @@ _FOLDERS = (
     "embedding",
     "functional",
     "neighbors",
+    "kernels",
     "neural",
     "nn",
     "svm",

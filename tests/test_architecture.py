@@ -16,6 +16,7 @@ LAYERS = [
     {"_cli"},
     {"datasets", "neural"},
     {"svm", "embedding", "compose", "neighbors"},
+    {"svm", "embedding", "compose", "kernels"},
     {"nn"},
     {"functional", "base"},
     {"_sklearn", "_pairs"},
@@ -33,6 +34,7 @@ ALLOWED = {
         "embedding",
         "compose",
         "neighbors",
+        "kernels",
         "neural",
         "datasets",
         "_cli",
@@ -113,6 +115,8 @@ def test_importing_skmil_loads_nothing_heavy():
 def test_classical_parts_work_without_torch():
     parts = ("svm", "embedding", "compose", "neighbors", "datasets", "bags")
     assert not modules_after("\n".join(f"import skmil.{part}" for part in parts)) & HEAVY
+    parts = ("svm", "embedding", "compose", "kernels", "datasets", "bags")
+    assert not modules_after("import " + ", ".join(f"skmil.{part}" for part in parts)) & HEAVY
 
 
 def test_the_public_list_is_complete_and_lazy_names_resolve():

@@ -92,6 +92,14 @@ def _misvm_instance(sparse, seed):
     return _misvm("instance", sparse)
 
 
+def _mi_kernel(sparse, seed):
+    return _bag_kernel("set", 1.0, sparse)
+
+
+def _mi_graph(sparse, seed):
+    return _bag_kernel("graph", 10.0, sparse)
+
+
 def _statistics(sparse, seed):
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import SVC
@@ -120,6 +128,20 @@ def _misvm(formulation, sparse):
     )
 
 
+def _bag_kernel(method, C, sparse):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    from skmil.compose import InstanceTransformer
+    from skmil.kernels import BagKernel
+
+    return make_pipeline(
+        InstanceTransformer(_scaler(sparse)),
+        BagKernel(method=method),
+        SVC(kernel="precomputed", C=C),
+    )
+
+
 def _scaler(sparse):
     """Return a scaler that keeps sparse data sparse."""
     from sklearn.preprocessing import MaxAbsScaler, StandardScaler
@@ -134,6 +156,8 @@ ESTIMATORS = {
     "mi-fv": Entry("miFV", "linear SVM on Fisher vectors of bags", _mi_fv),
     "mi-vlad": Entry("miVLAD", "linear SVM on sums of residuals", _mi_vlad),
     "miles": Entry("MILES", "L1 SVM on similarity to instances", _miles),
+    "mi-graph": Entry("miGraph", "SVM, miGraph kernel of bags", _mi_graph),
+    "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
