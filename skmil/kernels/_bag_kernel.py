@@ -102,10 +102,10 @@ class BagKernel(
     The distance of two instances is half of the squared distance that the kernel sees,
     :math:`(k_I(a, a) + k_I(b, b)) / 2 - k_I(a, b)`, of the kernel to the power p. For "rbf"
     that is :math:`1 - k_I(a, b)`, the Gaussian distance of the publication, and for "linear"
-    half of the squared Euclidean distance. The publication leaves open whether an average
-    distance counts the zero distance of an instance from itself. Here it does not. A distance
-    that equals the threshold, to rounding, makes no edge. So with the average all weights are
-    one in a bag of one or two instances.
+    half of the squared Euclidean distance. Implementations differ in whether the average
+    counts the zero distance of an instance from itself. Here it does not. A distance that
+    equals the threshold, to rounding, makes no edge. So with the average all weights are one in
+    a bag of one or two instances.
 
     If the sum of a bag vanishes, as for a bag of zeros with ``kernel="linear"``, there is no
     direction to normalise in the feature space. The normalised kernel of this bag with
@@ -114,9 +114,9 @@ class BagKernel(
 
     Pairs of instances are compared block by block, so the memory needed grows with the number
     of pairs of bags and not with that of pairs of instances. All sums are computed in
-    float64, also for instances of float32. With ``kernel="linear"`` and ``power=1`` no
-    pairs are formed at all, because the kernel of two sums is the sum of the kernels. Sparse
-    instances stay sparse.
+    float64, also for instances of float32. With ``kernel="linear"`` and ``power=1`` the
+    instances of different bags are not compared at all, because the sum of the kernels is the
+    kernel of the sums. Sparse instances stay sparse.
 
     :meth:`fit_transform` compares each pair of training bags only once, and so takes about
     half of the time of :meth:`fit` and :meth:`transform`.
