@@ -19,7 +19,7 @@ LAYERS = [
     {"svm", "embedding", "compose", "kernels"},
     {"nn"},
     {"functional", "base"},
-    {"_sklearn", "_pairs"},
+    {"_sklearn", "_pairs", "_instances"},
     {"bags"},
 ]
 HEAVY = {"torch", "skorch", "matplotlib"}

@@ -59,6 +59,8 @@ def _hausdorff_knn(sparse, seed):
         BagDistance(metric="hausdorff"),
         KNeighborsClassifier(metric="precomputed"),
     )
+
+
 def _mi_fv(sparse, seed):
     from sklearn.svm import LinearSVC
 

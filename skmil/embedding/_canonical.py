@@ -1,9 +1,9 @@
-"""Rows in an order that depends on their values only, and in a form that all solvers take."""
+"""Rows in an order that depends on their values only."""
 
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["as_rows", "canonical_order"]
+__all__ = ["canonical_order"]
 
 
 def canonical_order(rows):
@@ -40,28 +40,3 @@ def canonical_order(rows):
     else:
         differs = (ordered[1:] != ordered[:-1]).any(axis=1)
     return order, np.flatnonzero(np.concatenate([[True], differs]))
-
-
-def as_rows(rows):
-    """Return rows as scikit-learn's solvers take them all.
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n_rows, n_features)
-        Rows.
-
-    Returns
-    -------
-    rows : ndarray or CSR array of float64 of shape (n_rows, n_features)
-        The same rows; the argument itself, or its memory, where nothing had to change. In C
-        order if dense, since products round differently in another, and with 32-bit indices
-        if sparse.
-    """
-    if not sp.issparse(rows):
-        return np.ascontiguousarray(rows, dtype=np.float64)
-    parts = (
-        rows.data.astype(np.float64, copy=False),
-        rows.indices.astype(np.int32, copy=False),
-        rows.indptr.astype(np.int32, copy=False),
-    )
-    return sp.csr_array(parts, shape=rows.shape)

@@ -4,16 +4,16 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instances import as_rows, choose_gamma
 from skmil._pairs import reduce_pairs
 from skmil._sklearn import Interval, StrOptions, feature_names_in, fit_context
 from skmil.bags import Bags
 from skmil.base import BagEstimatorMixin, validate_bags
-from skmil.embedding._canonical import as_rows, canonical_order
+from skmil.embedding._canonical import canonical_order
 
 __all__ = ["MILESEmbedding"]
 
@@ -124,7 +124,7 @@ class MILESEmbedding(BagEstimatorMixin, TransformerMixin, BaseEstimator):
         self.concepts_ = as_rows(bags.instances[instances])
         self.concept_bags_ = bags.bag_index[instances]
         self.concept_instances_ = instances - bags.offsets[self.concept_bags_]
-        self.gamma_ = _choose_gamma(self.gamma, bags.instances)
+        self.gamma_ = choose_gamma(self.gamma, bags.instances)
         return self
 
     def transform(self, X):
@@ -194,20 +194,3 @@ def closest_squared(bags, points):
 
     # Rounding leaves small negative values where an instance is a point.
     return np.maximum(reduce_pairs(bags, lone, compare, np.minimum, np.minimum), 0.0)
-
-
-def _choose_gamma(gamma, rows):
-    """Return gamma as a number; "scale" of constant instances is 1, as in scikit-learn."""
-    if gamma == "auto":
-        return 1 / rows.shape[1]
-    if gamma != "scale":
-        return float(gamma)
-    n_values = rows.shape[0] * rows.shape[1]
-    mean = rows.sum(dtype=np.float64) / n_values
-    values = rows.data if sp.issparse(rows) else rows
-    squares = (np.subtract(values, mean, dtype=np.float64) ** 2).sum()
-    if sp.issparse(rows):
-        squares += (n_values - rows.nnz) * mean**2
-    variance = squares / n_values
-    is_constant = variance <= (1e-14 * mean) ** 2  # but for rounding
-    return 1.0 if is_constant else float(1 / (rows.shape[1] * variance))

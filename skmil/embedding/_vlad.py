@@ -10,9 +10,10 @@ from sklearn.cluster import KMeans
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instances import as_rows
 from skmil._sklearn import Interval, StrOptions, feature_names_in, fit_context
 from skmil.base import BagEstimatorMixin, validate_bags
-from skmil.embedding._canonical import as_rows, canonical_order
+from skmil.embedding._canonical import canonical_order
 from skmil.embedding._normalization import normalize_rows
 
 __all__ = ["BagVLAD"]

@@ -8,10 +8,11 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instances import choose_gamma
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import BagEstimatorMixin, split_by_bag, validate_bags
 from skmil.kernels._graph import graph_weights
-from skmil.kernels._instances import InstanceKernel, scale_gamma
+from skmil.kernels._instances import InstanceKernel
 from skmil.kernels._norms import divide, norms
 from skmil.kernels._sums import WeightedBags, self_sums, sums, symmetric_sums
 
@@ -272,7 +273,7 @@ class BagKernel(
         """Set what is learnt but for the norms, and return the training bags with weights."""
         bags = _in_rows(validate_bags(self, X, reset=True))
         self.bags_ = bags
-        self.gamma_ = self._choose_gamma(bags)
+        self.gamma_ = choose_gamma(self.gamma, bags.instances)
         self._kernel = InstanceKernel(self.kernel, self.gamma_, self.degree, self.coef0, self.power)
         # Kept from here on, whatever the parameters are set to after fit.
         self._threshold = self.threshold if self.method == "graph" else None
@@ -283,11 +284,6 @@ class BagKernel(
         weighted = self._weigh(bags)
         self._weight = weighted.weight
         return weighted
-
-    def _choose_gamma(self, bags):
-        if self.gamma == "scale":
-            return scale_gamma(bags.instances)
-        return 1.0 / bags.n_features if self.gamma == "auto" else float(self.gamma)
 
     def _weigh(self, bags):
         if self._threshold is None:

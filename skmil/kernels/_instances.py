@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["InstanceKernel", "products", "quietly", "scale_gamma", "squared_norms"]
+__all__ = ["InstanceKernel", "products", "quietly", "squared_norms"]
 
 #: What overflows is refused where the kernel of the bags is known, with advice.
 quietly = np.errstate(over="ignore", invalid="ignore")
@@ -128,32 +128,6 @@ class InstanceKernel:
                 "correct the callable."
             )
         return block if self.power == 1 else np.power(block, self.power, out=block)
-
-
-def scale_gamma(rows):
-    """Return ``1 / (n_features * variance)``, scikit-learn's ``gamma="scale"``.
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n_rows, n_features)
-        Instances.
-
-    Returns
-    -------
-    gamma : float
-        The coefficient; 1.0 if all values are equal.
-    """
-    if sp.issparse(rows):
-        if not rows.has_canonical_format:
-            rows = rows.copy()
-            rows.sum_duplicates()
-        n_values = rows.shape[0] * rows.shape[1]
-        mean = rows.data.sum(dtype=np.float64) / n_values
-        squares = ((rows.data - mean) ** 2).sum(dtype=np.float64)
-        variance = (squares + (n_values - rows.nnz) * mean**2) / n_values
-    else:
-        variance = rows.var(dtype=np.float64)
-    return 1.0 if variance == 0 else float(1.0 / (rows.shape[1] * variance))
 
 
 @quietly

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instances import as_rows, scale_gamma
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import (
     BagClassifierMixin,
@@ -20,7 +21,7 @@ from skmil.base import (
     validate_bags,
 )
 from skmil.svm._heuristics import HEURISTICS, alternate, best_instances, score_bags
-from skmil.svm._solver import as_svm_rows, fit_svc, scale_gamma
+from skmil.svm._solver import fit_svc, merge_equal_rows
 
 __all__ = ["MISVMClassifier"]
 
@@ -280,7 +281,11 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
     def _svc_params(self, bags, weight):
         gamma = self.gamma
         if gamma == "scale":
-            gamma = scale_gamma(bags.instances, np.repeat(weight, bags.bag_sizes))
+            same = np.zeros(bags.n_instances, dtype=int)
+            rows, _, weight = merge_equal_rows(
+                bags.instances, same, np.repeat(weight, bags.bag_sizes)
+            )
+            gamma = scale_gamma(rows, weight)
         return {
             "kernel": self.kernel,
             "C": self.C,
@@ -303,7 +308,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
 
 
 def _with_svm_rows(bags):
-    return bags.replace_instances(as_svm_rows(bags.instances), feature_names=bags.feature_names)
+    return bags.replace_instances(as_rows(bags.instances), feature_names=bags.feature_names)
 
 
 def _witnesses(model, bags):

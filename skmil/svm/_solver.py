@@ -6,30 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.svm import SVC
 
-__all__ = ["as_svm_rows", "fit_svc", "merge_equal_rows", "scale_gamma"]
-
-
-def as_svm_rows(rows):
-    """Return rows of float64 as the solver takes them; 32-bit indices if sparse.
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n_rows, n_features)
-        Instances.
-
-    Returns
-    -------
-    rows : ndarray or CSR array of shape (n_rows, n_features)
-        The same rows; the arguments themselves where nothing had to change.
-    """
-    if not sp.issparse(rows):
-        return np.ascontiguousarray(rows, dtype=np.float64)
-    parts = (
-        rows.data.astype(np.float64, copy=False),
-        rows.indices.astype(np.int32, copy=False),
-        rows.indptr.astype(np.int32, copy=False),
-    )
-    return sp.csr_array(parts, shape=rows.shape)
+__all__ = ["fit_svc", "merge_equal_rows"]
 
 
 def merge_equal_rows(rows, labels, weight):
@@ -61,34 +38,6 @@ def merge_equal_rows(rows, labels, weight):
     ]
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     return rows[first], labels[first], np.bincount(group, weights=weight)
-
-
-def scale_gamma(rows, weight):
-    """Return ``1 / (n_features * variance)``, scikit-learn's ``gamma="scale"``, with weights.
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n_rows, n_features)
-        Instances.
-    weight : ndarray of float of shape (n_rows,)
-        One weight per row; a row of weight two counts like two rows.
-
-    Returns
-    -------
-    gamma : float
-        The coefficient; 1.0 if all values are equal.
-    """
-    rows, _, weight = merge_equal_rows(rows, np.zeros(rows.shape[0], dtype=int), weight)
-    n_features = rows.shape[1]
-    total = weight.sum() * n_features
-    mean = weight @ rows.sum(axis=1) / total
-    if sp.issparse(rows):
-        n_stored = np.diff(rows.indptr)
-        squares = np.repeat(weight, n_stored) @ (rows.data - mean) ** 2
-        squares += weight @ (n_features - n_stored) * mean**2
-    else:
-        squares = weight @ ((rows - mean) ** 2).sum(axis=1)
-    return 1.0 if squares == 0 else float(total / (n_features * squares))
 
 
 def fit_svc(rows, labels, weight, **params):

@@ -1,14 +1,13 @@
 """The canonical order: the same for the same rows, however they are ordered and stored."""
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
-from skmil.embedding._canonical import as_rows, canonical_order
+from skmil.embedding._canonical import canonical_order
 
 # Few values, so that many rows are equal.
 TABLES = hnp.arrays(
@@ -54,22 +53,3 @@ def test_rounding_does_not_change_the_order():
     noisy = table * (1 + 1e-15 * rng.normal(size=table.shape))
     assert (noisy != table).any()
     assert_array_equal(canonical_order(noisy)[0], canonical_order(table)[0])
-
-
-@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csr_array])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_become_what_solvers_take_and_stay_as_they_were(container, dtype):
-    given_rows = container(np.array([[0.0, 1.5], [2.0, 0.0]], dtype=dtype))
-    if sp.issparse(given_rows):
-        given_rows.indices = given_rows.indices.astype(np.int64)
-        given_rows.indptr = given_rows.indptr.astype(np.int64)
-    before = given_rows.copy()
-    rows = as_rows(given_rows)
-    assert rows.dtype == np.float64
-    if sp.issparse(rows):
-        assert rows.indices.dtype == rows.indptr.dtype == np.int32
-        assert given_rows.indices.dtype == np.int64
-        assert_allclose(rows.toarray(), before.toarray())
-    else:
-        assert rows.flags.c_contiguous
-        assert_array_equal(rows, before)

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from sklearn.metrics.pairwise import laplacian_kernel
-from sklearn.svm import SVC
 
-from skmil.kernels._instances import InstanceKernel, scale_gamma, squared_norms
+from skmil.kernels._instances import InstanceKernel, squared_norms
 
 
 def name_of(kernel):
@@ -152,29 +148,9 @@ def test_rbf_is_as_exact_far_from_the_origin_as_near_it():
     assert (near <= 1).all()
 
 
-@given(
-    hnp.arrays(
-        np.float64, (6, 3), elements=st.just(0.0) | st.floats(-100, 100, width=32).map(float)
-    )
-)
-def test_gamma_is_that_of_scikit_learn(rows):
-    svc = SVC(gamma="scale").fit(rows, [0, 1] * 3)
-    assert scale_gamma(rows) == pytest.approx(svc._gamma, rel=1e-9)
-    assert scale_gamma(sp.csr_array(rows)) == pytest.approx(svc._gamma, rel=1e-9)
-
-
-@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
-def test_gamma_neither_cancels_nor_rounds_to_float32(kind):
-    assert scale_gamma(kind(1e8 + np.array([[0.0], [1.0]]))) == pytest.approx(4.0)
-    values = np.full((100_000, 1), 0.1, dtype=np.float32)
-    values[::2] = 0.3
-    assert scale_gamma(kind(values)) == pytest.approx(1 / values.astype(np.float64).var())
-
-
 def test_entries_stored_twice_are_one_value():
     twice = sp.csr_array((np.array([1.0, 2.0, 5.0]), np.array([0, 0, 1]), np.array([0, 2, 3])))
     dense = np.array([[3.0, 0.0], [0.0, 5.0]])
-    assert scale_gamma(twice) == pytest.approx(scale_gamma(dense))
     np.testing.assert_allclose(squared_norms(twice), [9.0, 25.0])
     assert twice.nnz == 3  # not modified
     kernel = InstanceKernel("rbf", gamma=0.1)

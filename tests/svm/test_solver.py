@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.svm import SVC
 
-from skmil.svm._solver import as_svm_rows, fit_svc, merge_equal_rows, scale_gamma
+from skmil.svm._solver import fit_svc, merge_equal_rows
 
 
 @st.composite
@@ -61,20 +61,6 @@ def test_stored_zeros_are_zeros():
     assert stored.nnz == 3  # not modified
 
 
-@given(weighted_rows())
-def test_gamma_is_the_one_of_repeated_rows(data):
-    rows, _, weight = data
-    variance = np.repeat(rows, weight.astype(int), axis=0).var()
-    expected = 1.0 if variance == 0 else 1.0 / (2 * variance)
-    assert scale_gamma(rows, weight) == pytest.approx(expected)
-    assert scale_gamma(sp.csr_array(rows), weight) == pytest.approx(expected)
-
-
-def test_gamma_does_not_cancel():
-    rows = 1e8 + np.array([[0.0], [1.0]])
-    assert scale_gamma(rows, np.ones(2)) == pytest.approx(4.0)
-
-
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_svc_on_merged_rows_is_the_svc_on_all(container):
     rng = np.random.default_rng(0)
@@ -87,13 +73,3 @@ def test_svc_on_merged_rows_is_the_svc_on_all(container):
     np.testing.assert_allclose(
         merged.decision_function(container(rows)), plain.decision_function(rows), atol=1e-6
     )
-
-
-def test_svm_rows_are_float64_with_short_indices():
-    assert as_svm_rows(np.ones((2, 2), dtype=np.float32)).dtype == np.float64
-    wide = sp.csr_array(np.eye(3, dtype=np.float32))
-    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    rows = as_svm_rows(wide)
-    assert rows.dtype == np.float64
-    assert rows.indices.dtype == rows.indptr.dtype == np.int32
-    assert wide.indices.dtype == np.int64  # not modified
