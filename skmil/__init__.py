@@ -18,6 +18,7 @@ _HOMES = {
     "InstanceTransformer": "skmil.compose",
     "MILESEmbedding": "skmil.embedding",
     "MISVMClassifier": "skmil.svm",
+    "SingleInstanceClassifier": "skmil.compose",
     "check_bags": "skmil.bags",
 }
 _FOLDERS = (

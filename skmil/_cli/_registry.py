@@ -102,6 +102,16 @@ def _mi_graph(sparse, seed):
     return _bag_kernel("graph", 10.0, sparse)
 
 
+def _sil_logistic(sparse, seed):
+    return _single_instance(None, sparse)
+
+
+def _sil_svm(sparse, seed):
+    from sklearn.svm import SVC
+
+    return _single_instance(SVC(random_state=seed), sparse)
+
+
 def _statistics(sparse, seed):
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import SVC
@@ -144,6 +154,14 @@ def _bag_kernel(method, C, sparse):
     )
 
 
+def _single_instance(classifier, sparse):
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer, SingleInstanceClassifier
+
+    return make_pipeline(InstanceTransformer(_scaler(sparse)), SingleInstanceClassifier(classifier))
+
+
 def _scaler(sparse):
     """Return a scaler that keeps sparse data sparse."""
     from sklearn.preprocessing import MaxAbsScaler, StandardScaler
@@ -162,6 +180,8 @@ ESTIMATORS = {
     "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
+    "sil-logistic": Entry("SIL-LR", "logistic regression on single instances", _sil_logistic),
+    "sil-svm": Entry("SIL-SVM", "SVM on single instances", _sil_svm),
     "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
 }
 

@@ -20,6 +20,7 @@ from skmil.bags._tables import (
     refuse_non_finite,
     refuse_width,
     shared_column_names,
+    tidy_csr,
 )
 
 
@@ -83,8 +84,11 @@ def check_bags(X: Any) -> Bags:
         )
     if bags.dtype.kind == "c":
         raise ValueError("Complex data not supported: instances must be real numbers.")
-    if bags.dtype not in (np.float32, np.float64):
-        instances = as_float(bags.instances, "The instance matrix")
+    instances = bags.instances
+    if not isinstance(instances, np.ndarray):
+        instances = tidy_csr(instances)
+    instances = as_float(instances, "The instance matrix")
+    if instances is not bags.instances:
         bags = bags.replace_instances(instances, feature_names=bags.feature_names)
     refuse_non_finite(bags.instances, bags.offsets)
     return bags

@@ -21,17 +21,29 @@ def numeric_table(table: Any, what: str) -> Any:
     if sp.issparse(table):
         if table.ndim != 2:
             raise ValueError(f"{what} is {table.ndim}-D. {HINT}")
-        matrix = table.tocsr()
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
-        return as_float(matrix, what)
+        return as_float(tidy_csr(table.tocsr()), what)
     array = as_array(table, what)
     if array.ndim == 0:
         raise ValueError(f"{what} is no table but of type {type(table).__name__}. {HINT}")
     if array.ndim != 2:
         raise ValueError(f"{what} is {array.ndim}-D, of shape {array.shape}. {HINT}")
     return as_float(array, what)
+
+
+def tidy_csr(matrix: Any) -> Any:
+    """Return a CSR matrix without duplicates and with 32-bit indices where these suffice.
+
+    The solvers behind SVC and LinearSVC take no longer ones, yet SciPy's sparse arrays come
+    with them easily. The matrix itself is returned where nothing had to change.
+    """
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    is_narrow = matrix.indices.dtype == np.int32 and matrix.indptr.dtype == np.int32
+    if is_narrow or max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max:
+        return matrix
+    parts = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))
+    return type(matrix)(parts, shape=matrix.shape)
 
 
 def as_array(data: Any, what: str) -> NDArray[Any]:

@@ -79,6 +79,7 @@ def sparse_statistics(rows, offsets, names):
     def table(cells):
         kept = cells != 0
         indptr = np.searchsorted(segments[kept], np.arange(len(offsets)))
+        indptr = indptr.astype(columns.dtype, copy=False)  # else SciPy makes both 64 bits long
         shape = (len(offsets) - 1, rows.shape[1])
         return type(rows)((cells[kept], columns[kept], indptr), shape=shape)
 

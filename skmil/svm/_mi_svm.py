@@ -21,7 +21,7 @@ from skmil.base import (
     validate_bags,
 )
 from skmil.svm._heuristics import HEURISTICS, alternate, best_instances, score_bags
-from skmil.svm._solver import fit_svc, merge_equal_rows
+from skmil.svm._solver import dense_blocks, fit_svc, merge_equal_rows
 
 __all__ = ["MISVMClassifier"]
 
@@ -124,7 +124,8 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
     two such bags, and a bag of weight zero the same as none, also for ``gamma="scale"`` and
     ``class_weight="balanced"``.
 
-    Sparse instances stay sparse, except that a callable kernel decides for itself.
+    Sparse instances stay sparse, except that a callable kernel decides for itself, and that
+    a model fitted to dense instances makes others dense a block at a time.
 
     References
     ----------
@@ -253,12 +254,14 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = _with_svm_rows(validate_bags(self, X))
-        if sp.issparse(bags.instances) and not self._fitted_to_sparse:
-            bags = bags.replace_instances(bags.instances.toarray())
-        scores = [
-            score_bags(svc.decision_function(bags.instances), bags.offsets)
-            for svc in self.estimators_
-        ]
+        blocks = [bags.instances]
+        if sp.issparse(bags.instances) and not self._fitted_to_sparse:  # SVC would refuse them
+            blocks = dense_blocks(bags.instances)
+        of_instances = np.concatenate(
+            [[svc.decision_function(block) for svc in self.estimators_] for block in blocks],
+            axis=1,
+        )
+        scores = [score_bags(row, bags.offsets) for row in of_instances]
         return scores[0] if len(scores) == 1 else np.column_stack(scores)
 
     def predict(self, X):

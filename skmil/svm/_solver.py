@@ -6,7 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.svm import SVC
 
-__all__ = ["fit_svc", "merge_equal_rows"]
+__all__ = ["dense_blocks", "fit_svc", "merge_equal_rows"]
+
+#: Values in a block of :func:`dense_blocks`: 16 MB of float64.
+_BLOCK_SIZE = 2**21
 
 
 def merge_equal_rows(rows, labels, weight):
@@ -62,6 +65,25 @@ def fit_svc(rows, labels, weight, **params):
     rows, labels, weight = merge_equal_rows(rows, labels, weight)
     # The solver draws no numbers, but SVC asks for a seed; None would advance NumPy's global one.
     return SVC(random_state=0, **params).fit(rows, labels, sample_weight=weight)
+
+
+def dense_blocks(rows):
+    """Yield the rows of a sparse matrix as dense blocks of limited size, one after the other.
+
+    Parameters
+    ----------
+    rows : CSR matrix of shape (n_rows, n_features)
+        Instances.
+
+    Yields
+    ------
+    block : ndarray of shape (n_block_rows, n_features)
+        The next rows.
+    """
+    n_rows, n_features = rows.shape
+    step = max(1, _BLOCK_SIZE // n_features)
+    for start in range(0, n_rows, step):
+        yield rows[start : start + step].toarray()
 
 
 def _row_bytes(rows):

@@ -208,6 +208,23 @@ def test_input_is_neither_copied_nor_changed_without_need():
     assert messy.nnz == 3
 
 
+@pytest.mark.parametrize("wrap", [list, lambda tables: tables[0], lambda t: Bags(t[0], [0, 1, 3])])
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
+def test_sparse_indices_are_short_and_values_summed(wrap, container):
+    messy = container((np.ones(4), [1, 0, 0, 1], [0, 3, 3, 4]), shape=(3, 2))
+    for name in ("indices", "indptr"):
+        setattr(messy, name, getattr(messy, name).astype(np.int64))
+    bags = check_bags(wrap([messy]))
+    assert type(bags.instances) is container
+    assert bags.instances.indices.dtype == bags.instances.indptr.dtype == np.int32
+    assert bags.instances.nnz == 3
+    assert_array_equal(bags.instances.toarray(), [[2, 1], [0, 0], [0, 1]])
+    assert messy.nnz == 4  # the caller's matrix is left alone
+    assert messy.indices.dtype == np.int64
+    tidy = Bags(bags.instances, bags.offsets)
+    assert check_bags(tidy).instances is tidy.instances
+
+
 def test_column_names_come_from_frames():
     frames = [pd.DataFrame({"a": [1.0], "b": [2.0]}), pd.DataFrame({"a": [3.0], "b": [4.0]})]
     assert_array_equal(check_bags(frames).feature_names, ["a", "b"])

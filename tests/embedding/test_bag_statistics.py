@@ -94,6 +94,7 @@ def test_sparse_bags_stay_sparse(container, monkeypatch):
             patch.setattr(container, name, refuse)
         rows = BagStatistics(ALL).fit_transform(bags)
     assert type(rows) is type(bags.instances)
+    assert rows.indices.dtype == rows.indptr.dtype == np.int32  # as LinearSVC asks for
     assert rows.shape == (2, 16)
     third, spread = 1 / 3, np.sqrt(2) / 3
     expected = np.repeat([third, spread, 0.0, 1.0, 1.0], 3)

@@ -128,6 +128,15 @@ def test_sparse_instances_are_never_made_dense(problem, monkeypatch):
         MISVMClassifier(formulation=formulation).fit(sparse, y).predict(sparse)
 
 
+def test_a_model_fitted_to_dense_bags_takes_sparse_ones(monkeypatch):
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_SIZE", 4 * 7)  # 7 instances at a time
+    for n_classes in (2, 3):
+        bags, y = make_problem(n_classes=n_classes)
+        model = MISVMClassifier().fit(bags, y)
+        sparse = [sp.csr_array(bag) for bag in bags]
+        np.testing.assert_allclose(model.decision_function(sparse), model.decision_function(bags))
+
+
 @pytest.mark.parametrize(
     ("params", "kernel"),
     [

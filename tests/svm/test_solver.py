@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.svm import SVC
 
-from skmil.svm._solver import fit_svc, merge_equal_rows
+from skmil.svm._solver import dense_blocks, fit_svc, merge_equal_rows
 
 
 @st.composite
@@ -73,3 +73,12 @@ def test_svc_on_merged_rows_is_the_svc_on_all(container):
     np.testing.assert_allclose(
         merged.decision_function(container(rows)), plain.decision_function(rows), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("block_size", [1, 4, 6, 100])
+def test_blocks_are_the_matrix_in_parts_of_limited_size(block_size, monkeypatch):
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_SIZE", block_size)
+    rows = np.arange(14.0).reshape(7, 2)
+    blocks = list(dense_blocks(sp.csr_array(rows)))
+    np.testing.assert_array_equal(np.concatenate(blocks), rows)
+    assert all(block.size <= max(block_size, 2) for block in blocks)
