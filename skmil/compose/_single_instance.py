@@ -39,7 +39,8 @@ class SingleInstanceClassifier(BagClassifierMixin, BaseEstimator):
     ----------
     estimator : classifier or None, default=None
         Any scikit-learn classifier, also a pipeline; a clone of it is fitted. None means
-        ``LogisticRegression(tol=1e-6, max_iter=1000)``.
+        ``LogisticRegression(max_iter=1000)``; scale its features with
+        :class:`InstanceTransformer`.
     aggregation : {"mean", "max", "vote"}, default="mean"
         What is put together, and how:
 
@@ -260,8 +261,7 @@ class SingleInstanceClassifier(BagClassifierMixin, BaseEstimator):
 
 
 def _chosen(estimator):
-    # The default tolerance of 1e-4 leaves visible traces of the order of the instances.
-    return LogisticRegression(tol=1e-6, max_iter=1000) if estimator is None else estimator
+    return LogisticRegression(max_iter=1000) if estimator is None else estimator
 
 
 def _rows(bags):
