@@ -103,6 +103,7 @@ def _mi_graph(sparse, seed):
 
 
 def _sil_logistic(sparse, seed):
+def _sil_lr(sparse, seed):
     return _single_instance(None, sparse)
 
 
@@ -180,7 +181,7 @@ ESTIMATORS = {
     "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
-    "sil-logistic": Entry("SIL-LR", "logistic regression on single instances", _sil_logistic),
+    "sil-lr": Entry("SIL-LR", "logistic regression on single instances", _sil_lr),
     "sil-svm": Entry("SIL-SVM", "SVM on single instances", _sil_svm),
     "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
 }
