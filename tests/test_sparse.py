@@ -95,7 +95,8 @@ def make_sparse(n_bags, bag_size, n_features, n_stored=20):
     rows = np.repeat(np.arange(offsets[-1]), n_stored)
     shape = (int(offsets[-1]), n_features)
     matrix = sp.csr_array((values.ravel(), (rows, columns.ravel())), shape=shape)
-    assert matrix.indices.dtype == np.int64  # as is usual of arrays, and not of matrices
+    # Longer indices than the solvers of scikit-learn take; many arrays of SciPy have such.
+    matrix.indices, matrix.indptr = (x.astype(np.int64) for x in (matrix.indices, matrix.indptr))
     return Bags(matrix, offsets), y
 
 
