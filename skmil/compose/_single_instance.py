@@ -70,8 +70,7 @@ class SingleInstanceClassifier(BagClassifierMixin, BaseEstimator):
     --------
     MISVMClassifier : Looks for the instances that deserve the label of their bag.
     BagStatistics : Makes one row of a bag, for any classifier.
-    InstanceTransformer : Scales instances; also where `estimator` cannot, for it is given
-        weights.
+    InstanceTransformer : Scales instances in front of it.
 
     Notes
     -----
