@@ -78,8 +78,13 @@ def cross_validate(estimators, bags, y, splits, *, n_jobs):
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_evaluate_fold)(estimators[name], bags, y, *split) for name, split in tasks
     )
-    for (name, _), result in zip(tasks, results, strict=True):
-        yield name, result
+    try:
+        for (name, _), result in zip(tasks, results, strict=True):
+            yield name, result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tasks that an interruption cancels
+            results.close()
 
 
 def _evaluate_fold(estimator, bags, y, repeat, fold, train, test):

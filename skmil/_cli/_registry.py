@@ -102,7 +102,6 @@ def _mi_graph(sparse, seed):
     return _bag_kernel("graph", 10.0, sparse)
 
 
-def _sil_logistic(sparse, seed):
 def _sil_lr(sparse, seed):
     return _single_instance(None, sparse)
 

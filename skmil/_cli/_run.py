@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import closing
 
 from skmil._cli._arguments import PUBLISHED, parse_arguments
 from skmil._cli._errors import UsageError
@@ -78,10 +79,11 @@ def _evaluate(estimators, data, splits, titles, arguments):
     with tqdm(total=total, unit="fold", leave=False, disable=hidden, file=sys.stderr) as bar:
         bar.set_description(next(iter(titles.values())))
         folds = cross_validate(estimators, data.bags, data.y, splits, n_jobs=arguments.jobs)
-        for name, fold in folds:
-            results[name].append(fold)
-            bar.set_description(titles[name], refresh=False)
-            bar.update()
+        with closing(folds):
+            for name, fold in folds:
+                results[name].append(fold)
+                bar.set_description(titles[name], refresh=False)
+                bar.update()
     return results
 
 
