@@ -23,17 +23,24 @@ DENSE = "a dense copy, float64"
 def models():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
-    from sklearn.svm import LinearSVC
+    from sklearn.svm import SVC, LinearSVC
 
     from skmil import (
+        BagFisherVector,
+        BagKernel,
         BagStatistics,
+        BagVLAD,
+        CitationKNNClassifier,
         InstanceTransformer,
+        MILESEmbedding,
         MISVMClassifier,
         SingleInstanceClassifier,
     )
 
     scaled = InstanceTransformer(MaxAbsScaler())
     svm = LinearSVC(random_state=0)
+    kernel_svm = SVC(kernel="precomputed")
+    sparse_svm = LinearSVC(penalty="l1", dual=False, max_iter=100_000, random_state=0)
     return {
         "SIL, linear SVM, mean": make_pipeline(scaled, SingleInstanceClassifier(svm)),
         "SIL, linear SVM, max": make_pipeline(
@@ -41,6 +48,13 @@ def models():
         ),
         "MI-SVM, linear": make_pipeline(scaled, MISVMClassifier(kernel="linear")),
         "statistics, linear SVM": make_pipeline(BagStatistics(), MaxAbsScaler(), svm),
+        "set kernel, linear": make_pipeline(scaled, BagKernel(kernel="linear"), kernel_svm),
+        "set kernel, rbf": make_pipeline(scaled, BagKernel(), kernel_svm),
+        "miGraph, rbf": make_pipeline(scaled, BagKernel(method="graph"), kernel_svm),
+        "MILES, 1-norm SVM": make_pipeline(scaled, MILESEmbedding(), sparse_svm),
+        "miVLAD, linear SVM": make_pipeline(scaled, BagVLAD(random_state=0), svm),
+        "miFV, linear SVM": make_pipeline(scaled, BagFisherVector(random_state=0), svm),
+        "citation-kNN": make_pipeline(scaled, CitationKNNClassifier(metric="minimum")),
     }
 
 
