@@ -17,6 +17,7 @@ LAYERS = [
     {"datasets", "neural"},
     {"svm", "embedding", "compose", "neighbors"},
     {"svm", "embedding", "compose", "kernels"},
+    {"svm", "embedding", "compose", "diverse_density"},
     {"nn"},
     {"functional", "base"},
     {"_sklearn", "_pairs", "_instances"},
@@ -35,6 +36,7 @@ ALLOWED = {
         "compose",
         "neighbors",
         "kernels",
+        "diverse_density",
         "neural",
         "datasets",
         "_cli",
@@ -117,6 +119,8 @@ def test_classical_parts_work_without_torch():
     assert not modules_after("\n".join(f"import skmil.{part}" for part in parts)) & HEAVY
     parts = ("svm", "embedding", "compose", "kernels", "datasets", "bags")
     assert not modules_after("import " + ", ".join(f"skmil.{part}" for part in parts)) & HEAVY
+    parts = "svm", "diverse_density", "embedding", "compose", "datasets", "bags"
+    assert not modules_after("\n".join(f"import skmil.{part}" for part in parts)) & HEAVY
 
 
 def test_the_public_list_is_complete_and_lazy_names_resolve():

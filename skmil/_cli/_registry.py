@@ -84,6 +84,13 @@ def _miles(sparse, seed):
 
     svm = LinearSVC(penalty="l1", dual=False, max_iter=100_000, random_state=seed)
     return _embedded(MILESEmbedding(), svm, sparse)
+def _em_dd(sparse, seed):
+    from sklearn.pipeline import make_pipeline
+
+    from skmil.compose import InstanceTransformer
+    from skmil.diverse_density import EMDDClassifier
+
+    return make_pipeline(InstanceTransformer(_scaler(sparse)), EMDDClassifier())
 
 
 def _misvm_bag(sparse, seed):
@@ -178,6 +185,7 @@ ESTIMATORS = {
     "miles": Entry("MILES", "L1 SVM on similarity to instances", _miles),
     "mi-graph": Entry("miGraph", "SVM, miGraph kernel of bags", _mi_graph),
     "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
+    "em-dd": Entry("EM-DD", "a point near each positive bag", _em_dd),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "sil-lr": Entry("SIL-LR", "logistic regression on single instances", _sil_lr),

@@ -1,0 +1,116 @@
+"""Bags in a form that depends neither on their order nor on repetitions."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmil.bags import Bags
+
+__all__ = ["DistinctBags", "as_rows", "merge_equal_bags"]
+
+
+class DistinctBags(NamedTuple):
+    """What :func:`merge_equal_bags` returns."""
+
+    bags: Bags
+    codes: np.ndarray  # (n_bags,) class of each bag
+    weight: np.ndarray  # (n_bags,) sum of the weights of the bags that it stands for
+    ids: np.ndarray  # (n_instances,) equal for equal instances
+
+
+def as_rows(instances):
+    """Return instances as float64; if sparse, as a CSR array without repeated entries.
+
+    Parameters
+    ----------
+    instances : ndarray or CSR matrix of shape (n_instances, n_features)
+        Instances.
+
+    Returns
+    -------
+    rows : ndarray or CSR array of shape (n_instances, n_features)
+        The same values; shares memory with the argument where nothing had to change.
+    """
+    if not sp.issparse(instances):
+        return np.ascontiguousarray(instances, dtype=np.float64)
+    parts = instances.data.astype(np.float64, copy=False), instances.indices, instances.indptr
+    rows = sp.csr_array(parts, shape=instances.shape)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
+
+
+def merge_equal_bags(bags, codes, weight):
+    """Replace bags of the same class and the same set of instances by one of them.
+
+    The likelihood does not change: it sees a bag through its nearest instance only, and two
+    bags of weights ``a`` and ``b`` as one of weight ``a + b``. What does change is that the
+    numbers become reproducible. The search for a target amplifies rounding, so that sums in
+    another order may end in another target; the order of the result follows from the bags
+    alone (from the bytes of their instances, an order without meaning).
+
+    Parameters
+    ----------
+    bags : Bags
+        The bags.
+    codes : ndarray of int of shape (n_bags,)
+        Class of each bag.
+    weight : ndarray of float of shape (n_bags,)
+        Weight of each bag.
+
+    Returns
+    -------
+    distinct : DistinctBags
+        The bags that are left, each without repeated instances.
+    """
+    rows = as_rows(bags.instances)
+    first, ids = _number_rows(rows)
+    bag_index = bags.bag_index
+    order = np.lexsort((ids, bag_index))
+    ids = ids[order]
+    is_new = np.ones(len(ids), dtype=bool)
+    is_new[1:] = (np.diff(bag_index) != 0) | (np.diff(ids) != 0)
+    ids, offsets = ids[is_new], np.searchsorted(bag_index[is_new], np.arange(bags.n_bags + 1))
+
+    keys = np.empty(bags.n_bags, dtype=object)
+    keys[:] = [
+        code.tobytes() + ids[start:stop].tobytes()
+        for code, (start, stop) in zip(codes, pairwise(offsets), strict=True)
+    ]
+    _, chosen, group = np.unique(keys, return_index=True, return_inverse=True)
+    # The numbers of the instances travel as bags of one feature.
+    numbers = Bags(ids.reshape(-1, 1), offsets)[chosen]
+    ids = numbers.instances[:, 0]
+    return DistinctBags(
+        bags=Bags(rows[first[ids]], numbers.offsets),
+        codes=codes[chosen],
+        weight=np.bincount(group, weights=weight),
+        ids=ids,
+    )
+
+
+def _number_rows(rows):
+    """Number the distinct rows, in the order of their bytes.
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_distinct,)
+        A row with each number.
+    ids : ndarray of int of shape (n_rows,)
+        The number of each row.
+    """
+    table = sp.csr_array(rows)
+    if (table.data == 0).any():  # stored zeros, and zeros with a minus sign
+        table = table.copy()
+        table.eliminate_zeros()
+    indices = table.indices.astype(np.int64, copy=False)
+    keys = np.empty(table.shape[0], dtype=object)
+    keys[:] = [
+        indices[start:stop].tobytes() + table.data[start:stop].tobytes()
+        for start, stop in pairwise(table.indptr.tolist())
+    ]
+    _, first, ids = np.unique(keys, return_index=True, return_inverse=True)
+    return first, ids
