@@ -92,8 +92,8 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
     target_ : ndarray of shape (n_features,) or (n_classes, n_features)
         The target of the best hypothesis; with more than two classes that of each.
     scales_ : ndarray of shape (n_features,) or (n_classes, n_features)
-        Its scales, >= 0. Where a scale is near zero, the feature does not matter, and the
-        value of the target in it means nothing.
+        Its scales, >= 0. Where a scale is zero the feature does not matter, and the value of
+        the target in it means nothing.
     log_likelihood_ : float or ndarray of shape (n_classes,)
         Weighted mean over the training bags of the log-likelihood of their labels under the
         best hypothesis; with more than two classes that of each class against the rest.
@@ -126,7 +126,9 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
 
     The M-step raises the likelihood of the chosen instances. That of the bags may fall,
     where another instance of a negative bag comes close to the target; the iterations then
-    end with what they had before.
+    end with what they had before. A feature that hardly matters after an M-step, less than a
+    thousandth of the one that matters most, gets a scale of zero and is left out from there
+    on; so are constant features.
 
     Nothing is drawn at random, and neither the order of bags and instances nor repetitions
     change the result. The weight of a bag multiplies its log-likelihood: a bag of weight two

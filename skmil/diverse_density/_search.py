@@ -15,6 +15,9 @@ from skmil.diverse_density._likelihood import (
     objective,
 )
 
+#: A feature whose scale times spread is less than this part of the largest is left out.
+_NEGLIGIBLE = 1e-3
+
 __all__ = ["Problem", "Run", "Units", "choose_starts", "measure", "prepare", "search"]
 
 
@@ -23,6 +26,7 @@ class Units(NamedTuple):
 
     origin: object  # (n_features,), or 0.0 for sparse instances, which must stay sparse
     length: float
+    spread: np.ndarray  # (n_features,), standard deviations in this length
     initial_scale: float  # 1 / sqrt(sum of the variances of the features)
 
 
@@ -34,6 +38,7 @@ class Problem(NamedTuple):
     offsets: np.ndarray  # (n_bags + 1,)
     is_positive: np.ndarray  # (n_bags,)
     weight: np.ndarray  # (n_bags,), sums to 1
+    spread: np.ndarray  # (n_features,), zero for constant features
 
 
 class Run(NamedTuple):
@@ -75,8 +80,9 @@ def measure(rows):
     total = variances.sum()
     origin = 0.0 if sp.issparse(rows) else mean
     if total == 0:
-        return Units(origin, 1.0, 1.0)
-    return Units(origin, float(np.sqrt(total / np.count_nonzero(variances))), float(total**-0.5))
+        return Units(origin, 1.0, variances, 1.0)
+    length = float(np.sqrt(total / np.count_nonzero(variances)))
+    return Units(origin, length, np.sqrt(variances) / length, float(total**-0.5))
 
 
 def prepare(bags, units, is_positive, weight):
@@ -106,7 +112,8 @@ def prepare(bags, units, is_positive, weight):
     else:
         rows = (bags.instances - units.origin) / units.length
         squares = rows**2
-    return Problem(rows, squares, bags.offsets, is_positive, weight / weight.sum())
+    weight = weight / weight.sum()
+    return Problem(rows, squares, bags.offsets, is_positive, weight, units.spread)
 
 
 def choose_starts(problem, ids, scale, n_starts):
@@ -163,7 +170,7 @@ def search(problem, start, scale, *, max_iter, max_step_iter, tol):
     start : int
         The row of ``problem.rows`` that is the first target.
     scale : float
-        The first scale of all features.
+        The first scale of all features that are not constant.
     max_iter : int
         Most iterations.
     max_step_iter : int
@@ -176,8 +183,8 @@ def search(problem, start, scale, *, max_iter, max_step_iter, tol):
     run : Run
         The result, in the coordinates of the problem.
     """
-    target = _dense_row(problem.rows, start)
-    parameters = np.concatenate([target, np.full(len(target), scale)])
+    scales = np.where(problem.spread > 0, scale, 0.0)
+    parameters = np.concatenate([_dense_row(problem.rows, start), scales])
     chosen, loss = _expect(problem, parameters)
     for n_iter in range(1, max_iter + 1):  # noqa: B007, its last value is returned
         found = _maximise(problem, chosen, parameters, max_step_iter)
@@ -200,7 +207,12 @@ def _expect(problem, parameters):
 
 
 def _maximise(problem, chosen, parameters, max_step_iter):
-    """Return the target and the scales fitted to the chosen instances."""
+    """Return the target and the scales fitted to the chosen instances.
+
+    Where a scale comes close to zero, rounding alone decides where the target ends up in
+    that feature. The next M-step would start from there, should the scale rise again. A
+    scale of exactly zero stays zero, as the slopes of both are then zero.
+    """
     result = minimize(
         objective,
         parameters,
@@ -214,7 +226,10 @@ def _maximise(problem, chosen, parameters, max_step_iter):
             "gtol": 1e-7,
         },
     )
-    return result.x
+    target, scales = np.split(result.x, 2)
+    effects = np.abs(scales) * problem.spread
+    scales = np.where(effects < _NEGLIGIBLE * effects.max(), 0.0, scales)
+    return np.concatenate([target, scales])
 
 
 def _distances_to_bags(problem, candidates, scale):
