@@ -86,9 +86,10 @@ def label_losses(distances, is_positive):
         The negative log-likelihoods and their derivatives.
     """
     capped = np.maximum(distances, _FLOOR)
-    absent = -np.expm1(-capped)  # the probability of a negative bag
-    slopes = -np.exp(-capped) / absent
-    losses = -np.log(absent) + slopes * (distances - capped)
+    present, absent = np.exp(-capped), -np.expm1(-capped)  # probabilities of the labels
+    slopes = -present / absent
+    losses = -np.where(present < 0.5, np.log1p(-present), np.log(absent))
+    losses += slopes * (distances - capped)
     return np.where(is_positive, distances, losses), np.where(is_positive, 1.0, slopes)
 
 
