@@ -9,29 +9,39 @@ and D embedding dimensions.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import log_softmax, logsigmoid
 
 __all__ = [
+    "attention_pooling",
+    "average_probability",
     "dynamic_pooling",
     "length_probability",
     "margin_loss",
+    "pool_probability",
     "segment_logmeanexp",
     "segment_max",
     "segment_mean",
+    "segment_pool",
     "segment_softmax",
     "segment_sum",
     "squared_length",
     "squash",
 ]
 
+Pooling = Literal["max", "mean", "lse"]
 RoutingGradient = Literal["full", "last"]
 
 #: Squared lengths are capped here: p = n^2 / (1 + n^2) is 1 long before, in any precision,
 #: and the cap keeps inf / inf away.
 _LONGEST = 1e30
+
+#: Here a probability can still be held in float32, and exp(p) is 1 + p in any precision.
+_SMALL = 1e-30
 
 
 def segment_sum(values: Tensor, bag_index: Tensor, n_bags: int) -> Tensor:
@@ -154,6 +164,53 @@ def segment_logmeanexp(
     peak = segment_max(values.detach(), bag_index, n_bags)
     powers = torch.exp(sharpness * (values - peak[bag_index]))
     return peak + torch.log(segment_mean(powers, bag_index, n_bags)) / sharpness
+
+
+def segment_pool(
+    values: Tensor,
+    bag_index: Tensor,
+    n_bags: int,
+    pooling: Pooling = "max",
+    sharpness: float = 1.0,
+) -> Tensor:
+    """Pool the values of each bag by one of the three poolings of [1]_.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_instances, ...)
+        Packed values.
+    bag_index : int64 Tensor of shape (n_instances,)
+        The bag of each row.
+    n_bags : int
+        Number of bags.
+    pooling : {"max", "mean", "lse"}, default="max"
+        Maximum, mean, or the bridge between them, :func:`segment_logmeanexp`.
+    sharpness : float, default=1.0
+        For "lse": how close it comes to the maximum. Positive; *r* in the paper.
+
+    Returns
+    -------
+    pooled : Tensor of shape (n_bags, ...)
+        One value per bag.
+
+    References
+    ----------
+    .. [1] Wang, X., Yan, Y., Tang, P., Bai, X., Liu, W. (2018). Revisiting multiple instance
+       neural networks. Pattern Recognition 74, 15-24.
+       https://doi.org/10.1016/j.patcog.2017.08.026
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.functional import segment_pool
+    >>> segment_pool(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 1, 1]), 2, "mean")
+    tensor([1., 3.])
+    """
+    if pooling == "max":
+        return segment_max(values, bag_index, n_bags)
+    if pooling == "mean":
+        return segment_mean(values, bag_index, n_bags)
+    return segment_logmeanexp(values, bag_index, n_bags, sharpness)
 
 
 def segment_softmax(logits: Tensor, bag_index: Tensor, n_bags: int) -> Tensor:
@@ -323,6 +380,170 @@ def dynamic_pooling(
         logits = logits + (routed * squash(pooled)[bag_index]).sum(-1)
     weights = segment_softmax(logits, bag_index, n_bags)
     return segment_sum(weights.unsqueeze(-1) * embeddings, bag_index, n_bags), weights
+
+
+def attention_pooling(
+    embeddings: Tensor,
+    bag_index: Tensor,
+    n_bags: int,
+    V: Tensor,
+    w: Tensor,
+    U: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Pool the instances of each bag by learnt attention.
+
+    The weight of an instance with embedding h is a softmax over its bag of
+    ``w . tanh(V h)``, or of ``w . (tanh(V h) * sigmoid(U h))`` with a gate; Eqs. 8 and 9 of
+    [1]_.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_instances, n_dimensions)
+        Packed instance embeddings.
+    bag_index : int64 Tensor of shape (n_instances,)
+        The bag of each row.
+    n_bags : int
+        Number of bags.
+    V : Tensor of shape (attention_size, n_dimensions)
+        What maps an embedding to the hidden layer of the attention.
+    w : Tensor of shape (attention_size,)
+        What maps the hidden layer to the logit of an instance.
+    U : Tensor of shape (attention_size, n_dimensions), default=None
+        What maps an embedding to the gate of the hidden layer; None for no gate.
+
+    Returns
+    -------
+    pooled : Tensor of shape (n_bags, n_dimensions)
+        The weighted sums.
+    weights : Tensor of shape (n_instances,)
+        The instance weights, summing to 1 in each bag.
+
+    References
+    ----------
+    .. [1] Ilse, M., Tomczak, J. M., Welling, M. (2018). Attention-based deep multiple
+       instance learning. ICML, PMLR 80:2127-2136.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.functional import attention_pooling
+    >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> V, w = torch.tensor([[9.0, 0.0]]), torch.ones(1)
+    >>> pooled, weights = attention_pooling(embeddings, torch.tensor([0, 0]), 1, V, w)
+    >>> weights
+    tensor([0.7311, 0.2689])
+    """
+    hidden = torch.tanh(embeddings @ V.T)  # (N, L)
+    if U is not None:
+        hidden = hidden * torch.sigmoid(embeddings @ U.T)
+    weights = segment_softmax(hidden @ w, bag_index, n_bags)  # (N,)
+    return segment_sum(weights.unsqueeze(1) * embeddings, bag_index, n_bags), weights
+
+
+def pool_probability(
+    logits: Tensor,
+    bag_index: Tensor,
+    n_bags: int,
+    pooling: Pooling = "max",
+    sharpness: float = 1.0,
+) -> Tensor:
+    """Pool the class probabilities of the instances of each bag.
+
+    A single column of logits stands for two classes: it is turned into probabilities by a
+    sigmoid, and the pooled probability back into a logit. Several columns, one per class,
+    are turned into probabilities by a softmax; then the logarithm of the pooled
+    probabilities is returned, whose softmax is their share in the sum of all classes.
+
+    Probabilities stay between 0 and 1 with each pooling, as each lies between the least and
+    the greatest of the bag. They never stand as such: score and gradient are finite for
+    every finite logit.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_instances, 1) or (n_instances, n_classes)
+        Packed logits.
+    bag_index : int64 Tensor of shape (n_instances,)
+        The bag of each row.
+    n_bags : int
+        Number of bags.
+    pooling : {"max", "mean", "lse"}, default="max"
+        As in :func:`segment_pool`.
+    sharpness : float, default=1.0
+        As in :func:`segment_pool`.
+
+    Returns
+    -------
+    scores : Tensor of shape (n_bags, 1) or (n_bags, n_classes)
+        Log-odds, or logarithms, of the pooled probabilities.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.functional import pool_probability
+    >>> logits = torch.logit(torch.tensor([[0.2], [0.3], [0.5]]))
+    >>> torch.sigmoid(pool_probability(logits, torch.tensor([0, 1, 1]), 2, "mean"))
+    tensor([[0.2000],
+            [0.4000]])
+    """
+    if logits.shape[1] > 1:
+        log_p = log_softmax(logits, dim=1)
+        return _log_pooled_probability(log_p, bag_index, n_bags, pooling, sharpness)
+    if pooling == "max":
+        return segment_max(logits, bag_index, n_bags)
+    # The complement of "lse" is "lse" of the complements with the opposite sharpness.
+    present, absent = (
+        _log_pooled_probability(logsigmoid(sign * logits), bag_index, n_bags, pooling, r)
+        for sign, r in ((1, sharpness), (-1, -sharpness))
+    )
+    return present - absent
+
+
+def _log_pooled_probability(
+    log_p: Tensor, bag_index: Tensor, n_bags: int, pooling: Pooling, sharpness: float
+) -> Tensor:
+    """Return the logarithm of pooled probabilities from those of the instances."""
+    if pooling == "max":
+        return segment_max(log_p, bag_index, n_bags)
+    log_mean = segment_logmeanexp(log_p, bag_index, n_bags)
+    if pooling == "mean":
+        return log_mean
+    p = torch.exp(log_p)
+    sign = 1 if sharpness > 0 else -1
+    peak = sign * segment_max(sign * p.detach(), bag_index, n_bags)
+    # log1p and expm1 keep the digits of probabilities that are small against 1.
+    excess = segment_mean(torch.expm1(sharpness * (p - peak[bag_index])), bag_index, n_bags)
+    pooled = peak + torch.log1p(excess) / sharpness
+    # Where all are tiny, "lse" is the mean, whose logarithm is known without underflow.
+    small = pooled * abs(sharpness) < _SMALL
+    return torch.where(small, log_mean, pooled.clamp(min=torch.finfo(p.dtype).tiny).log())
+
+
+def average_probability(logits: Tensor) -> Tensor:
+    """Average the class probabilities that several classifiers give to the same bags.
+
+    As in :func:`pool_probability`, one column stands for two classes.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_bags, n_classifiers, 1) or (n_bags, n_classifiers, n_classes)
+        Logits.
+
+    Returns
+    -------
+    scores : Tensor of shape (n_bags, 1) or (n_bags, n_classes)
+        Log-odds, or logarithms, of the mean probabilities.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.functional import average_probability
+    >>> logits = torch.logit(torch.tensor([[[0.3], [0.5]]]))
+    >>> torch.sigmoid(average_probability(logits))
+    tensor([[0.4000]])
+    """
+    if logits.shape[2] > 1:
+        return torch.logsumexp(log_softmax(logits, dim=2), dim=1) - math.log(logits.shape[1])
+    return torch.logsumexp(logsigmoid(logits), dim=1) - torch.logsumexp(logsigmoid(-logits), dim=1)
 
 
 def margin_loss(

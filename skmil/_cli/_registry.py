@@ -91,6 +91,34 @@ def _em_dd(sparse, seed):
     from skmil.diverse_density import EMDDClassifier
 
     return make_pipeline(InstanceTransformer(_scaler(sparse)), EMDDClassifier())
+def _mi_net(sparse, seed):
+    return _mi_net_variant("plain", seed)
+
+
+def _mi_net_ds(sparse, seed):
+    return _mi_net_variant("deep_supervision", seed)
+
+
+def _mi_net_rc(sparse, seed):
+    return _mi_net_variant("residual", seed)
+
+
+def _instance_net(sparse, seed):
+    from skmil.neural import InstanceNetClassifier
+
+    return InstanceNetClassifier(random_state=seed)  # scales by itself
+
+
+def _attention(sparse, seed):
+    from skmil.neural import AttentionMILClassifier
+
+    return AttentionMILClassifier(random_state=seed)  # scales by itself
+
+
+def _gated_attention(sparse, seed):
+    from skmil.neural import AttentionMILClassifier
+
+    return AttentionMILClassifier(gated=True, random_state=seed)  # scales by itself
 
 
 def _misvm_bag(sparse, seed):
@@ -134,6 +162,10 @@ def _embedded(embedding, classifier, sparse):
     from skmil.compose import InstanceTransformer
 
     return make_pipeline(InstanceTransformer(_scaler(sparse)), embedding, classifier)
+def _mi_net_variant(variant, seed):
+    from skmil.neural import MINetClassifier
+
+    return MINetClassifier(variant=variant, random_state=seed)  # scales by itself
 
 
 def _misvm(formulation, sparse):
@@ -186,6 +218,12 @@ ESTIMATORS = {
     "mi-graph": Entry("miGraph", "SVM, miGraph kernel of bags", _mi_graph),
     "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
     "em-dd": Entry("EM-DD", "a point near each positive bag", _em_dd),
+    "mi-net": Entry("MI-Net", "network that pools instance embeddings", _mi_net),
+    "mi-net-ds": Entry("MI-Net DS", "MI-Net with deep supervision", _mi_net_ds),
+    "mi-net-rc": Entry("MI-Net RC", "MI-Net with residual connections", _mi_net_rc),
+    "instance-net": Entry("mi-Net", "network that classifies instances", _instance_net),
+    "attention": Entry("attention", "network with attention pooling", _attention),
+    "gated-attention": Entry("gated att.", "network with gated attention", _gated_attention),
     "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
     "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "sil-lr": Entry("SIL-LR", "logistic regression on single instances", _sil_lr),

@@ -1,5 +1,13 @@
 """Bag classifiers that are torch networks, trained through skorch."""
 
+from skmil.neural._attention import AttentionMILClassifier
 from skmil.neural._dp_minn import DPMINNClassifier
+from skmil.neural._instance_net import InstanceNetClassifier
+from skmil.neural._mi_net import MINetClassifier
 
-__all__ = ["DPMINNClassifier"]
+__all__ = [
+    "AttentionMILClassifier",
+    "DPMINNClassifier",
+    "InstanceNetClassifier",
+    "MINetClassifier",
+]

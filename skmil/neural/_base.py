@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch.func import functional_call
 
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import (
@@ -291,18 +292,25 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         self.loss_curve_ = history[:, "train_loss"]
         self.validation_loss_curve_ = history[:, "valid_loss"] if self.early_stopping else None
 
-    def _run(self, bags):
-        """Return the network's outputs for bags, each concatenated over the batches."""
-        network, device = self.net_.module_, self.net_.device
-        dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
-        dataset = PackedBags(bags, self.scaler_, dtype)
+    def _run(self, bags, exact=False):
+        """Return the network's outputs for bags, each concatenated over the batches.
+
+        In float32, the other rows of a matrix product have an influence on rounding; `exact`
+        computes in float64, and rounds the outputs.
+        """
+        network, device = self.net_.module_, torch.device(self.net_.device)
+        own = next(network.parameters()).dtype
+        used = torch.float64 if exact and device.type != "mps" else own  # which has no float64
+        weights = {name: p.to(used) for name, p in network.named_parameters()}
+        dtype = str(own).removeprefix("torch.")
+        dataset = PackedBags(bags, self.scaler_, str(used).removeprefix("torch."))
         network.eval()
         with torch.inference_mode():
             outputs = [
-                network(batch.instances, batch.bag_index, batch.n_bags)
+                functional_call(network, weights, (batch.instances, batch.bag_index, batch.n_bags))
                 for batch in (b.to(device) for b in batches_of_instances(dataset))
             ]
-        arrays = [torch.cat(parts).cpu().numpy() for parts in zip(*outputs, strict=True)]
+        arrays = [torch.cat(parts).to(own).cpu().numpy() for parts in zip(*outputs, strict=True)]
         finite = np.isfinite(arrays[0]).all(axis=1)
         if not finite.all():
             raise ValueError(
@@ -310,6 +318,22 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
                 'score is not finite. Check the bag, or use dtype="float64".'
             )
         return arrays
+
+
+def count_logits(n_classes):
+    """Return how many logits tell so many classes apart: one is enough for two classes."""
+    return 1 if n_classes == 2 else n_classes
+
+
+def check_widths(hidden_layer_sizes):
+    """Return the widths of an encoder's layers as a list of int; one number is one layer."""
+    sizes = [int(size) for size in np.atleast_1d(hidden_layer_sizes)]
+    if not sizes or min(sizes) < 1:
+        raise ValueError(
+            "hidden_layer_sizes needs at least one width, each at least 1, "
+            f"got {hidden_layer_sizes!r}."
+        )
+    return sizes
 
 
 def _refuse_no_weight(weight):

@@ -4,16 +4,16 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skmil._sklearn import Interval, StrOptions
 from skmil.base import split_by_bag
-from skmil.neural._base import BaseNeuralBagClassifier
+from skmil.neural._base import BaseNeuralBagClassifier, check_widths, count_logits
 from skmil.neural._data import batches_of_instances
+from skmil.neural._embedding import BagEmbeddingMixin
 from skmil.nn import DPMINN, CrossEntropyLoss, MarginLoss, scale_to_probability
 
 
-class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralBagClassifier):
+class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     """Deep multiple instance classifier with dynamic pooling (DP-MINN).
 
     An encoder embeds every instance; dynamic pooling weighs the instances of a bag by
@@ -79,8 +79,8 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
         that predict with the net, such as ``EpochScoring``, do not know bags and fail.
     net_params : dict, default=None
         Further arguments of the :class:`skorch.NeuralNet`, for what has no parameter here:
-        those of the optimizer, such as ``{"optimizer__betas": (0.8, 0.99)}``, parameter
-        groups, ``torch_load_kwargs``, ``compile``.
+        those of the optimizer, such as Adam's ``{"optimizer__betas": (0.8, 0.99)}``,
+        parameter groups, ``torch_load_kwargs``, ``compile``.
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left, on standard error.
     random_state : int, RandomState instance or None, default=None
@@ -108,6 +108,8 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     See Also
     --------
+    AttentionMILClassifier : Network with learnt instance weights.
+    MINetClassifier : Network with maximum or mean pooling.
     MISVMClassifier : Support vector machines for bags.
     BagStatistics : Bags to rows, for any classifier of rows.
     skmil.functional.dynamic_pooling : The pooling itself.
@@ -123,6 +125,10 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
 
     Loss and scores are finite for every finite input, because the probability is computed
     from n^2 without a square root.
+
+    With ``loss="margin"``, :meth:`transform` gives the squashed bag embeddings, whose length
+    is the probability, those of all capsules side by side; with ``loss="cross_entropy"``,
+    the weighted sums that enter the logistic layer.
 
     References
     ----------
@@ -212,29 +218,6 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
         self.verbose = verbose
         self.random_state = random_state
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # embeddings have the network's type
-        return tags
-
-    def transform(self, X):
-        """Embed bags.
-
-        Parameters
-        ----------
-        X : bags
-            Bags to embed.
-
-        Returns
-        -------
-        embeddings : ndarray of shape (n_bags, n_dimensions)
-            With ``loss="margin"`` the squashed bag embeddings, whose length is the
-            probability, those of all capsules side by side; with ``loss="cross_entropy"``
-            the weighted sums that enter the logistic layer.
-        """
-        embeddings = self._run(self._checked(X))[1]
-        return embeddings.reshape(len(embeddings), -1)
-
     def instance_weights(self, X):
         """Return how much each instance contributes to the embedding of its bag.
 
@@ -255,24 +238,12 @@ class DPMINNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNe
         chosen = weights[np.arange(len(weights)), capsule[bags.bag_index]]
         return split_by_bag(chosen, bags)
 
-    @property
-    def _n_features_out(self):
-        """Width of `transform`'s output, for ``get_feature_names_out``."""
-        network = self.net_.module_
-        return network.encoder.last_linear.out_features
-
     def _build_network(self, n_features, n_classes):
-        sizes = [int(size) for size in np.atleast_1d(self.hidden_layer_sizes)]
-        if not sizes or min(sizes) < 1:
-            raise ValueError(
-                "hidden_layer_sizes needs at least one width, each at least 1, "
-                f"got {self.hidden_layer_sizes!r}."
-            )
-        n_outputs = 1 if n_classes == 2 else n_classes
+        n_outputs = count_logits(n_classes)
         by_length = self.loss == "margin"
         return DPMINN(
             n_features,
-            sizes,
+            check_widths(self.hidden_layer_sizes),
             n_capsules=n_outputs if by_length else 1,
             n_logits=None if by_length else n_outputs,
             T=self.T,

@@ -1,15 +1,23 @@
 """Torch modules on packed bags, for use inside and outside of skmil's estimators."""
 
+from skmil.nn._attention import AttentionMIL, AttentionPooling
 from skmil.nn._calibration import scale_to_probability
 from skmil.nn._dp_minn import DPMINN, DynamicPooling
 from skmil.nn._encoder import Encoder
-from skmil.nn._losses import CrossEntropyLoss, MarginLoss
+from skmil.nn._instance_net import InstanceNet
+from skmil.nn._losses import CrossEntropyLoss, DeepSupervisionLoss, MarginLoss
+from skmil.nn._mi_net import MINet
 
 __all__ = [
     "DPMINN",
+    "AttentionMIL",
+    "AttentionPooling",
     "CrossEntropyLoss",
+    "DeepSupervisionLoss",
     "DynamicPooling",
     "Encoder",
+    "InstanceNet",
+    "MINet",
     "MarginLoss",
     "scale_to_probability",
 ]

@@ -121,6 +121,11 @@ class DPMINN(nn.Module):
         logits: Tensor = self.head(pooled.flatten(1))
         return logits, pooled, weights
 
+    @property
+    def embedding_size(self) -> int:
+        """Width of a bag embedding, that of all capsules together."""
+        return self.encoder.last_linear.out_features
+
     def embed(self, instances: Tensor) -> Tensor:
         """Return instance embeddings of shape (n_instances, n_capsules, n_dimensions)."""
         embeddings: Tensor = self.encoder(instances)

@@ -57,6 +57,15 @@ class Encoder(nn.Sequential):
             instances = layer(instances)
         return instances
 
+    def activations(self, instances: Tensor) -> list[Tensor]:
+        """Return what each layer makes of the instances, the embeddings last."""
+        outputs = []
+        for layer in self:
+            instances = layer(instances)
+            if isinstance(layer, nn.ReLU):
+                outputs.append(instances)
+        return outputs
+
 
 def _linear(fan_in: int, fan_out: int) -> nn.Linear:
     layer = nn.Linear(fan_in, fan_out)

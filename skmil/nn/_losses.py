@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from skmil.functional import length_probability, margin_loss
 
-__all__ = ["CrossEntropyLoss", "MarginLoss"]
+__all__ = ["CrossEntropyLoss", "DeepSupervisionLoss", "MarginLoss"]
 
 
 class MarginLoss(nn.Module):
@@ -56,11 +56,29 @@ class CrossEntropyLoss(nn.Module):
 
     def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """Return the weighted mean loss of a batch."""
-        logits, (codes, weights) = outputs[0], target  # logits: (B, K)
-        if logits.shape[1] == 1:
-            losses = F.binary_cross_entropy_with_logits(
-                logits.squeeze(1), codes.to(logits.dtype), reduction="none"
-            )
-        else:
-            losses = F.cross_entropy(logits, codes, reduction="none")
-        return (weights * losses).mean()
+        codes, weights = target
+        return (weights * _cross_entropy(outputs[0], codes)).mean()
+
+
+class DeepSupervisionLoss(nn.Module):
+    """Cross-entropy of each of a network's classifiers, added up.
+
+    The third of the outputs are the logits of all classifiers, of shape
+    (n_bags, n_classifiers, n_logits), as :class:`MINet` returns them.
+    """
+
+    def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+        """Return the weighted mean loss of a batch."""
+        logits, (codes, weights) = outputs[2], target  # logits: (B, L, K)
+        n_classifiers = logits.shape[1]
+        losses = _cross_entropy(logits.flatten(0, 1), codes.repeat_interleave(n_classifiers))
+        return (weights * losses.view(-1, n_classifiers).sum(1)).mean()
+
+
+def _cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
+    """Return the loss of each row of logits."""
+    if logits.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(
+            logits.squeeze(1), codes.to(logits.dtype), reduction="none"
+        )
+    return F.cross_entropy(logits, codes, reduction="none")

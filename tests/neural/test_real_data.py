@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from sklearn.model_selection import PredefinedSplit, cross_validate
 
-from skmil import Bags, DPMINNClassifier
+from skmil import (
+    AttentionMILClassifier,
+    Bags,
+    DPMINNClassifier,
+    InstanceNetClassifier,
+    MINetClassifier,
+)
 
 
 def read(name):
@@ -41,3 +47,20 @@ def test_training_starts_unsaturated_on_raw_descriptors_and_on_tf_idf(name):
     assert p.mean() == pytest.approx(0.5, abs=0.01)
     assert 0.2 < np.median(p) < 0.8
     assert ((p > 0.01) & (p < 0.99)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        MINetClassifier(random_state=0),
+        InstanceNetClassifier(random_state=0),
+        AttentionMILClassifier(random_state=0),
+    ],
+    ids=lambda classifier: type(classifier).__name__,
+)
+def test_raw_descriptors_of_images_are_learnt_from_three_published_folds(classifier):
+    bags, y, data = read("tiger")
+    test = data["folds"][1] < 7
+    classifier.fit(bags[~test], y[~test])
+    # Chance is 0.5; each of the three gets more than 0.75.
+    assert classifier.score(bags[test], y[test]) >= 0.68

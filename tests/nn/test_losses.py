@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skmil.nn import CrossEntropyLoss, MarginLoss
+from skmil.nn import CrossEntropyLoss, DeepSupervisionLoss, MarginLoss
 
 CODES, WEIGHTS = torch.tensor([1, 0, 1]), torch.tensor([1.0, 2.0, 3.0])
 
@@ -38,3 +38,18 @@ def test_cross_entropy_of_one_and_of_two_logits_agree():
     p = torch.sigmoid(logits[:, 0])
     expected = (WEIGHTS * F.binary_cross_entropy(p, CODES.float(), reduction="none")).mean()
     torch.testing.assert_close(one, expected)
+
+
+@pytest.mark.parametrize("n_logits", [1, 3])
+def test_deep_supervision_adds_up_the_losses_of_all_classifiers(n_logits):
+    logits = torch.randn(3, 4, n_logits)
+    unused = torch.full((3, n_logits), torch.nan)
+    found = DeepSupervisionLoss()((unused, unused, logits), (CODES, WEIGHTS))
+    expected = 0.0
+    for i, code in enumerate(CODES):
+        for layer in range(4):
+            z = logits[i, layer]
+            p = torch.sigmoid(z[0]) if n_logits == 1 else torch.softmax(z, 0)[code]
+            p = 1 - p if n_logits == 1 and code == 0 else p
+            expected -= WEIGHTS[i].item() * torch.log(p).item() / 3
+    assert found.item() == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,216 @@
+"""Attention: a small network decides how much each instance contributes to its bag."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+from skmil._sklearn import Interval
+from skmil.base import split_by_bag
+from skmil.neural._base import BaseNeuralBagClassifier, check_widths, count_logits
+from skmil.neural._embedding import BagEmbeddingMixin
+from skmil.nn import AttentionMIL, CrossEntropyLoss
+
+
+class AttentionMILClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
+    """Deep multiple instance classifier with attention pooling.
+
+    An encoder embeds every instance; a second small network computes the weights of the
+    instances in their bag; the weighted sum of the embeddings enters a linear layer, with
+    cross-entropy as the loss [1]_.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(256, 128, 64)
+        Widths of the encoder's layers. The last is the width of the embedding.
+    attention_size : int, default=64
+        Width of the hidden layer that the weights are computed from.
+    gated : bool, default=False
+        Whether the hidden layer, a hyperbolic tangent, is multiplied by a gate, a sigmoid of
+        a layer of its own.
+    dropout : float, default=0.0
+        Probability of dropping a unit between the layers of the encoder, in training.
+    scale : bool, default=True
+        Whether to standardise the features to mean 0 and variance 1, by the training
+        instances. Constant features become 0.
+    max_epochs : int, default=50
+        Passes over the training bags.
+    batch_size : int, default=16
+        Bags in a step.
+    learning_rate : float, default=0.001
+        Step size of the optimiser in the first epoch.
+    learning_rate_decay : float, default=0.98
+        What the learning rate is multiplied by after each epoch; 1 keeps it constant.
+    weight_decay : float, default=0.005
+        Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw".
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+        "sgd" has a Nesterov momentum of 0.9.
+    early_stopping : bool, default=False
+        Whether to hold out training bags, stop when their loss has not improved for
+        `n_iter_no_change` epochs, and go back to the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the training bags held out by `early_stopping`, stratified by class.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which `early_stopping` stops.
+    tol : float, default=0.0001
+        Decrease of the validation loss that counts as an improvement.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss, by label. "balanced" gives all classes the same
+        total weight.
+    warm_start : bool, default=False
+        Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
+        with the same classes and the same scaling. In between, only `max_epochs`,
+        `class_weight`, `validation_fraction` and `verbose` may change.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    device : str or torch.device, default="auto"
+        Where to train and predict. "auto" takes a CUDA device if there is one.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. Copies are used: read them from ``net_.callbacks_``. Those
+        that predict with the net, such as ``EpochScoring``, do not know bags and fail.
+    net_params : dict, default=None
+        Further arguments of the :class:`skorch.NeuralNet`, for what has no parameter here:
+        those of the optimizer, such as Adam's ``{"optimizer__betas": (0.8, 0.99)}``,
+        parameter groups, ``torch_load_kwargs``, ``compile``.
+    verbose : int, default=0
+        1 shows a progress bar with the loss and the time left, on standard error.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, order of bags, dropout and the split of `early_stopping`. The same
+        integer gives the same result on the same machine.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted. Of two, ``classes_[1]`` is the positive one.
+    n_features_in_ : int
+        Number of features seen in :meth:`fit`.
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
+        Names of the features; only if the bags have names.
+    n_iter_ : int
+        Number of epochs the net was trained for.
+    loss_curve_ : list of float of length `n_iter_`
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float of length `n_iter_`, or None
+        Mean loss of the held-out bags after each epoch; None without `early_stopping`.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    scaler_ : sklearn.preprocessing.StandardScaler or None
+        The fitted scaler of the features; None if `scale` is False.
+
+    See Also
+    --------
+    MINetClassifier : Pools embeddings without weights to learn.
+    DPMINNClassifier : Pools embeddings by dynamic pooling.
+    skmil.functional.attention_pooling : The pooling itself.
+
+    Notes
+    -----
+    An instance with embedding h has the weight ``softmax(w . tanh(V h))`` over its bag, with
+    the matrix V and the vector w learnt; gated, ``softmax(w . (tanh(V h) * sigmoid(U h)))``.
+
+    :meth:`transform` gives the weighted sums that enter the linear layer.
+
+    References
+    ----------
+    .. [1] Ilse, M., Tomczak, J. M., Welling, M. (2018). Attention-based deep multiple
+       instance learning. Proceedings of the 35th International Conference on Machine
+       Learning, PMLR 80:2127-2136. https://proceedings.mlr.press/v80/ilse18a.html
+
+    Examples
+    --------
+    >>> from skmil import AttentionMILClassifier
+    >>> from skmil.datasets import load_digit_bags
+    >>> X, y = load_digit_bags(random_state=0, return_X_y=True)
+    >>> classifier = AttentionMILClassifier(random_state=0).fit(X[:150], y[:150])
+    >>> classifier.score(X[150:], y[150:]) > 0.8
+    True
+    >>> weights = classifier.instance_weights(X[150:])
+    >>> len(weights[0]) == len(X[150])
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseNeuralBagClassifier._parameter_constraints,
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "attention_size": [Interval(Integral, 1, None, closed="left")],
+        "gated": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 128, 64),
+        *,
+        attention_size=64,
+        gated=False,
+        dropout=0.0,
+        scale=True,
+        max_epochs=50,
+        batch_size=16,
+        learning_rate=0.001,
+        learning_rate_decay=0.98,
+        weight_decay=0.005,
+        optimizer="adam",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        dtype="float32",
+        device="auto",
+        callbacks=None,
+        net_params=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.attention_size = attention_size
+        self.gated = gated
+        self.dropout = dropout
+        self.scale = scale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def instance_weights(self, X):
+        """Return how much each instance contributes to the embedding of its bag.
+
+        Parameters
+        ----------
+        X : bags
+            Bags.
+
+        Returns
+        -------
+        weights : list of ndarray of shape (n_instances,)
+            One array per bag, non-negative and summing to 1.
+        """
+        bags = self._checked(X)
+        return split_by_bag(self._run(bags)[2], bags)
+
+    def _build_network(self, n_features, n_classes):
+        return AttentionMIL(
+            n_features,
+            check_widths(self.hidden_layer_sizes),
+            n_logits=count_logits(n_classes),
+            attention_size=self.attention_size,
+            gated=self.gated,
+            dropout=self.dropout,
+        )
+
+    def _build_loss(self, n_classes):
+        return CrossEntropyLoss()
