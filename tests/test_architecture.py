@@ -15,9 +15,7 @@ LAYERS = [
     {"__main__"},
     {"_cli"},
     {"datasets", "neural"},
-    {"svm", "embedding", "compose", "neighbors"},
-    {"svm", "embedding", "compose", "kernels"},
-    {"svm", "embedding", "compose", "diverse_density"},
+    {"svm", "embedding", "compose", "kernels", "neighbors", "diverse_density"},
     {"nn"},
     {"functional", "base"},
     {"_sklearn", "_pairs", "_instances"},
@@ -115,12 +113,8 @@ def test_importing_skmil_loads_nothing_heavy():
 
 
 def test_classical_parts_work_without_torch():
-    parts = ("svm", "embedding", "compose", "neighbors", "datasets", "bags")
-    assert not modules_after("\n".join(f"import skmil.{part}" for part in parts)) & HEAVY
-    parts = ("svm", "embedding", "compose", "kernels", "datasets", "bags")
-    assert not modules_after("import " + ", ".join(f"skmil.{part}" for part in parts)) & HEAVY
-    parts = "svm", "diverse_density", "embedding", "compose", "datasets", "bags"
-    assert not modules_after("\n".join(f"import skmil.{part}" for part in parts)) & HEAVY
+    classical = LAYERS[layer("svm")] | {"datasets", "bags"}
+    assert not modules_after("\n".join(f"import skmil.{part}" for part in classical)) & HEAVY
 
 
 def test_the_public_list_is_complete_and_lazy_names_resolve():

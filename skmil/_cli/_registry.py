@@ -1,12 +1,15 @@
 """The estimators that the command line knows by name.
 
 To add one, write a function that builds it and a line of the table. Imports stay inside the
-functions: listing the names loads neither torch nor scikit-learn.
+functions: listing the names loads neither torch nor scikit-learn. The names of skmil itself are
+lazy, so they need no such care.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import skmil
 
 
 @dataclass(frozen=True)
@@ -29,176 +32,20 @@ class Entry:
     build: Callable[[bool, int], Any]
 
 
-def _citation_knn(sparse, seed):
-    from sklearn.pipeline import make_pipeline
+def _network(name, **params):
+    """Return the builder of a network, which scales features by itself."""
+    return lambda sparse, seed: getattr(skmil, name)(**params, random_state=seed)
 
-    from skmil.compose import InstanceTransformer
-    from skmil.neighbors import CitationKNNClassifier
 
-    # The distance of the paper.
-    return make_pipeline(
-        InstanceTransformer(_scaler(sparse)), CitationKNNClassifier(metric="minimum")
-    )
+def _scaled(steps):
+    """Return a builder that puts the scaling of instances in front of what `steps` returns."""
 
+    def build(sparse, seed):
+        from sklearn.pipeline import make_pipeline
 
-def _dp_minn(sparse, seed):
-    from skmil.neural import DPMINNClassifier
+        return make_pipeline(skmil.InstanceTransformer(_scaler(sparse)), *steps(seed))
 
-    return DPMINNClassifier(random_state=seed)  # scales by itself
-
-
-def _hausdorff_knn(sparse, seed):
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-
-    from skmil.compose import InstanceTransformer
-    from skmil.neighbors import BagDistance
-
-    return make_pipeline(
-        InstanceTransformer(_scaler(sparse)),
-        BagDistance(metric="hausdorff"),
-        KNeighborsClassifier(metric="precomputed"),
-    )
-
-
-def _mi_fv(sparse, seed):
-    from sklearn.svm import LinearSVC
-
-    from skmil.embedding import BagFisherVector
-
-    return _embedded(BagFisherVector(random_state=seed), LinearSVC(random_state=seed), sparse)
-
-
-def _mi_vlad(sparse, seed):
-    from sklearn.svm import LinearSVC
-
-    from skmil.embedding import BagVLAD
-
-    return _embedded(BagVLAD(random_state=seed), LinearSVC(random_state=seed), sparse)
-
-
-def _miles(sparse, seed):
-    from sklearn.svm import LinearSVC
-
-    from skmil.embedding import MILESEmbedding
-
-    svm = LinearSVC(penalty="l1", dual=False, max_iter=100_000, random_state=seed)
-    return _embedded(MILESEmbedding(), svm, sparse)
-def _em_dd(sparse, seed):
-    from sklearn.pipeline import make_pipeline
-
-    from skmil.compose import InstanceTransformer
-    from skmil.diverse_density import EMDDClassifier
-
-    return make_pipeline(InstanceTransformer(_scaler(sparse)), EMDDClassifier())
-def _mi_net(sparse, seed):
-    return _mi_net_variant("plain", seed)
-
-
-def _mi_net_ds(sparse, seed):
-    return _mi_net_variant("deep_supervision", seed)
-
-
-def _mi_net_rc(sparse, seed):
-    return _mi_net_variant("residual", seed)
-
-
-def _instance_net(sparse, seed):
-    from skmil.neural import InstanceNetClassifier
-
-    return InstanceNetClassifier(random_state=seed)  # scales by itself
-
-
-def _attention(sparse, seed):
-    from skmil.neural import AttentionMILClassifier
-
-    return AttentionMILClassifier(random_state=seed)  # scales by itself
-
-
-def _gated_attention(sparse, seed):
-    from skmil.neural import AttentionMILClassifier
-
-    return AttentionMILClassifier(gated=True, random_state=seed)  # scales by itself
-
-
-def _misvm_bag(sparse, seed):
-    return _misvm("bag", sparse)
-
-
-def _misvm_instance(sparse, seed):
-    return _misvm("instance", sparse)
-
-
-def _mi_kernel(sparse, seed):
-    return _bag_kernel("set", 1.0, sparse)
-
-
-def _mi_graph(sparse, seed):
-    return _bag_kernel("graph", 10.0, sparse)
-
-
-def _sil_lr(sparse, seed):
-    return _single_instance(None, sparse)
-
-
-def _sil_svm(sparse, seed):
-    from sklearn.svm import SVC
-
-    return _single_instance(SVC(random_state=seed), sparse)
-
-
-def _statistics(sparse, seed):
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import SVC
-
-    from skmil.embedding import BagStatistics
-
-    return make_pipeline(BagStatistics(), _scaler(sparse), SVC())
-
-
-def _embedded(embedding, classifier, sparse):
-    from sklearn.pipeline import make_pipeline
-
-    from skmil.compose import InstanceTransformer
-
-    return make_pipeline(InstanceTransformer(_scaler(sparse)), embedding, classifier)
-def _mi_net_variant(variant, seed):
-    from skmil.neural import MINetClassifier
-
-    return MINetClassifier(variant=variant, random_state=seed)  # scales by itself
-
-
-def _misvm(formulation, sparse):
-    from sklearn.pipeline import make_pipeline
-
-    from skmil.compose import InstanceTransformer
-    from skmil.svm import MISVMClassifier
-
-    return make_pipeline(
-        InstanceTransformer(_scaler(sparse)), MISVMClassifier(formulation=formulation)
-    )
-
-
-def _bag_kernel(method, C, sparse):
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import SVC
-
-    from skmil.compose import InstanceTransformer
-    from skmil.kernels import BagKernel
-
-    return make_pipeline(
-        InstanceTransformer(_scaler(sparse)),
-        BagKernel(method=method),
-        SVC(kernel="precomputed", C=C),
-    )
-
-
-def _single_instance(classifier, sparse):
-    from sklearn.pipeline import make_pipeline
-
-    from skmil.compose import InstanceTransformer, SingleInstanceClassifier
-
-    return make_pipeline(InstanceTransformer(_scaler(sparse)), SingleInstanceClassifier(classifier))
+    return build
 
 
 def _scaler(sparse):
@@ -208,27 +55,118 @@ def _scaler(sparse):
     return MaxAbsScaler() if sparse else StandardScaler()
 
 
+def _misvm(formulation):
+    return _scaled(lambda seed: [skmil.MISVMClassifier(formulation=formulation)])
+
+
+def _bag_kernel(method, C):
+    def steps(seed):
+        from sklearn.svm import SVC
+
+        return skmil.BagKernel(method=method), SVC(kernel="precomputed", C=C)
+
+    return _scaled(steps)
+
+
+@_scaled
+def _miles(seed):
+    from sklearn.svm import LinearSVC
+
+    svm = LinearSVC(penalty="l1", dual=False, max_iter=100_000, random_state=seed)
+    return skmil.MILESEmbedding(), svm
+
+
+def _codebook(name):
+    def steps(seed):
+        from sklearn.svm import LinearSVC
+
+        return getattr(skmil, name)(random_state=seed), LinearSVC(random_state=seed)
+
+    return _scaled(steps)
+
+
+def _statistics(C, **params):
+    def build(sparse, seed):
+        from sklearn.pipeline import make_pipeline
+        from sklearn.svm import SVC
+
+        return make_pipeline(skmil.BagStatistics(**params), _scaler(sparse), SVC(C=C))
+
+    return build
+
+
+@_scaled
+def _citation_knn(seed):
+    return [skmil.CitationKNNClassifier(metric="minimum")]  # the distance of the paper
+
+
+@_scaled
+def _hausdorff_knn(seed):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return skmil.BagDistance(metric="hausdorff"), KNeighborsClassifier(metric="precomputed")
+
+
+@_scaled
+def _em_dd(seed):
+    return [skmil.EMDDClassifier()]
+
+
+@_scaled
+def _sil_lr(seed):
+    return [skmil.SingleInstanceClassifier()]
+
+
+@_scaled
+def _sil_svm(seed):
+    from sklearn.svm import SVC
+
+    return [skmil.SingleInstanceClassifier(SVC(random_state=seed))]
+
+
 ESTIMATORS = {
+    "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _network("DPMINNClassifier")),
+    "dp-minn-ce": Entry(
+        "DP-MINN CE",
+        "DP-MINN with cross-entropy",
+        _network("DPMINNClassifier", loss="cross_entropy"),
+    ),
+    "mi-net": Entry("MI-Net", "network that pools embeddings", _network("MINetClassifier")),
+    "mi-net-ds": Entry(
+        "MI-Net DS",
+        "MI-Net with deep supervision",
+        _network("MINetClassifier", variant="deep_supervision"),
+    ),
+    "mi-net-rc": Entry(
+        "MI-Net RC",
+        "MI-Net with residual connections",
+        _network("MINetClassifier", variant="residual"),
+    ),
+    "instance-net": Entry(
+        "mi-Net", "network that classifies instances", _network("InstanceNetClassifier")
+    ),
+    "attention": Entry(
+        "attention", "network with attention pooling", _network("AttentionMILClassifier")
+    ),
+    "gated-attention": Entry(
+        "gated att.",
+        "network with gated attention",
+        _network("AttentionMILClassifier", gated=True),
+    ),
+    "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm("bag")),
+    "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm("instance")),
+    "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _bag_kernel("set", 1.0)),
+    "mi-graph": Entry("miGraph", "SVM, miGraph kernel of bags", _bag_kernel("graph", 10.0)),
+    "miles": Entry("MILES", "1-norm SVM on similarity to instances", _miles),
+    "mi-vlad": Entry("miVLAD", "linear SVM on sums of residuals", _codebook("BagVLAD")),
+    "mi-fv": Entry("miFV", "linear SVM on Fisher vectors of bags", _codebook("BagFisherVector")),
     "citation-knn": Entry("cit. kNN", "nearest bags, in both directions", _citation_knn),
-    "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _dp_minn),
     "hausdorff-knn": Entry("Hausdorff", "nearest bags by Hausdorff distance", _hausdorff_knn),
-    "mi-fv": Entry("miFV", "linear SVM on Fisher vectors of bags", _mi_fv),
-    "mi-vlad": Entry("miVLAD", "linear SVM on sums of residuals", _mi_vlad),
-    "miles": Entry("MILES", "L1 SVM on similarity to instances", _miles),
-    "mi-graph": Entry("miGraph", "SVM, miGraph kernel of bags", _mi_graph),
-    "mi-kernel": Entry("MI-Kernel", "SVM, normalised set kernel of bags", _mi_kernel),
     "em-dd": Entry("EM-DD", "a point near each positive bag", _em_dd),
-    "mi-net": Entry("MI-Net", "network that pools instance embeddings", _mi_net),
-    "mi-net-ds": Entry("MI-Net DS", "MI-Net with deep supervision", _mi_net_ds),
-    "mi-net-rc": Entry("MI-Net RC", "MI-Net with residual connections", _mi_net_rc),
-    "instance-net": Entry("mi-Net", "network that classifies instances", _instance_net),
-    "attention": Entry("attention", "network with attention pooling", _attention),
-    "gated-attention": Entry("gated att.", "network with gated attention", _gated_attention),
-    "misvm-bag": Entry("MI-SVM", "SVM on one witness per positive bag", _misvm_bag),
-    "misvm-instance": Entry("mi-SVM", "SVM that labels all instances", _misvm_instance),
     "sil-lr": Entry("SIL-LR", "logistic regression on single instances", _sil_lr),
     "sil-svm": Entry("SIL-SVM", "SVM on single instances", _sil_svm),
-    "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics),
+    "statistics": Entry("statistics", "SVM on statistics of each bag", _statistics(C=1.0)),
+    "mean": Entry("mean", "SVM on the mean of each bag", _statistics(C=3.0, statistics=("mean",))),
 }
 
 #: The estimators compared unless the user names others.
