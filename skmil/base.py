@@ -39,7 +39,24 @@ class BagEstimatorMixin:
 
 
 class BagClassifierMixin(BagEstimatorMixin, ClassifierMixin):
-    """Mixin of all bag classifiers."""
+    """Mixin of all bag classifiers: the class with the highest score is the predicted one."""
+
+    def predict(self, X):
+        """Predict the class of each bag.
+
+        Parameters
+        ----------
+        X : bags
+            Bags.
+
+        Returns
+        -------
+        y : ndarray of shape (n_bags,)
+            Class labels.
+        """
+        scores = self.decision_function(X)
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[codes]
 
 
 def validate_bags(estimator, X, *, reset=False):

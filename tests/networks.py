@@ -26,15 +26,6 @@ def layers_of(encoder, x):
     return outputs
 
 
-def pool(values, pooling, r):
-    """Pool the rows of one bag as the formulas are printed."""
-    if pooling == "max":
-        return values.max(axis=0)
-    if pooling == "mean":
-        return values.mean(axis=0)
-    return np.log(np.exp(r * values).mean(axis=0)) / r
-
-
 def passes_gradcheck(network, x):
     """Compare all gradients with finite differences: those of inputs and of parameters."""
     network = network.double()

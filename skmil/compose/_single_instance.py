@@ -213,23 +213,6 @@ class SingleInstanceClassifier(BagClassifierMixin, BaseEstimator):
             return np.column_stack([1.0 - scores, scores])
         return scores / scores.sum(axis=1, keepdims=True)
 
-    def predict(self, X):
-        """Return the class of each bag.
-
-        Parameters
-        ----------
-        X : bags
-            Bags.
-
-        Returns
-        -------
-        y : ndarray of shape (n_bags,)
-            Class labels.
-        """
-        scores = self.decision_function(X)
-        codes = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        return self.classes_[codes]
-
     def _aggregate(self, X):
         """Return the scores of the bags, and the method of the classifier they come from.
 

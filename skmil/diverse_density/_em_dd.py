@@ -298,23 +298,6 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
             return np.hstack([-np.expm1(-distances), np.exp(-distances)])
         return np.exp(log_softmax(-distances, axis=1))
 
-    def predict(self, X):
-        """Return the class of each bag.
-
-        Parameters
-        ----------
-        X : bags
-            Bags.
-
-        Returns
-        -------
-        y : ndarray of shape (n_bags,)
-            Class labels.
-        """
-        scores = self.decision_function(X)
-        codes = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        return self.classes_[codes]
-
     def _search(self, distinct, units, targets):
         """Return the runs to keep for each target, the best first."""
         weight = apply_class_weight(

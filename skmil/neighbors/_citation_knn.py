@@ -217,22 +217,6 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
         equal = np.full(votes.shape, 1.0 / len(self.classes_))
         return np.divide(votes, total, out=equal, where=total > 0.0).round(_DECIMALS)
 
-    def predict(self, X):
-        """Return the class with most votes for each bag.
-
-        Parameters
-        ----------
-        X : bags
-            Bags.
-
-        Returns
-        -------
-        y : ndarray of shape (n_bags,)
-            Class labels.
-        """
-        shares = self.predict_proba(X)
-        return self.classes_[shares.argmax(axis=1)]
-
     def _check_numbers(self, n_bags):
         """Refuse more references or citers than there are training bags."""
         for name in ("n_references", "n_citers"):

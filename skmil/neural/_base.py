@@ -196,23 +196,6 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             return np.column_stack([expit(-scores), expit(scores)])
         return softmax(scores, axis=1)
 
-    def predict(self, X):
-        """Predict the class labels of bags.
-
-        Parameters
-        ----------
-        X : bags
-            Bags to classify.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_bags,)
-            The labels.
-        """
-        scores = self.decision_function(X)
-        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[codes]
-
     def _checked(self, X):
         """Return the bags to predict, after checking that there is a trained net."""
         check_is_fitted(self, "net_")

@@ -278,23 +278,6 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         scores = [score_bags(row, bags.offsets) for row in of_instances]
         return scores[0] if len(scores) == 1 else np.column_stack(scores)
 
-    def predict(self, X):
-        """Return the class of each bag.
-
-        Parameters
-        ----------
-        X : bags
-            Bags.
-
-        Returns
-        -------
-        y : ndarray of shape (n_bags,)
-            Class labels.
-        """
-        scores = self.decision_function(X)
-        codes = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        return self.classes_[codes]
-
     def _svc_params(self, bags, weight):
         gamma = self.gamma
         if gamma == "scale":

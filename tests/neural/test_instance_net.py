@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from networks import pool
 from numpy.testing import assert_allclose
+from packing import naive_pool
 from scipy.special import expit, logit
 
 from skmil import InstanceNetClassifier
@@ -28,7 +28,7 @@ def test_the_probability_of_a_bag_is_pooled_from_those_of_its_instances(pooling,
     X, y = make_data(n_classes)
     classifier = small(pooling=pooling, sharpness=r, dtype="float64").fit(X, y)
     # The rows of a bag are bags of one instance, so these are probabilities of instances.
-    pooled = np.array([pool(classifier.predict_proba(bag), pooling, r) for bag in X])
+    pooled = np.array([naive_pool(classifier.predict_proba(bag), pooling, r) for bag in X])
     if n_classes == 2:
         assert_allclose(classifier.predict_proba(X)[:, 1], pooled[:, 1], rtol=1e-9)
         assert_allclose(classifier.decision_function(X), logit(pooled[:, 1]), rtol=1e-7)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from networks import layers_of, pool, weights_of
+from networks import layers_of, weights_of
 from numpy.testing import assert_allclose, assert_array_equal
+from packing import naive_pool
 from scipy.special import expit, log_softmax, logit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -29,7 +30,7 @@ def logits_of_layers(classifier, bag, variant, pooling, r):
     """Return the logits of each linear layer for one bag, by the definition of the variant."""
     network = classifier.net_.module_
     scaled = classifier.scaler_.transform(bag)
-    vectors = [pool(h, pooling, r) for h in layers_of(network.encoder, scaled)]
+    vectors = [naive_pool(h, pooling, r) for h in layers_of(network.encoder, scaled)]
     if variant == "plain":
         vectors = vectors[-1:]
     elif variant == "residual":

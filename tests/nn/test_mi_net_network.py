@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from networks import BAG_INDEX, ROWS, layers_of, passes_gradcheck, pool, weights_of
+from networks import BAG_INDEX, ROWS, layers_of, passes_gradcheck, weights_of
+from packing import naive_pool
 
 from skmil.nn import Encoder, MINet
 
@@ -18,7 +19,7 @@ def build(variant, **params):
 
 def naive_bag(network, bag, variant, pooling, r):
     """Return probabilities, bag vector and logits of the classifiers for one bag."""
-    h = [pool(layer, pooling, r) for layer in layers_of(network.encoder, bag)]
+    h = [naive_pool(layer, pooling, r) for layer in layers_of(network.encoder, bag)]
     if variant == "plain":
         vectors = [h[-1]]
     elif variant == "deep_supervision":
