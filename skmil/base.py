@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -200,9 +201,12 @@ def apply_class_weight(class_weight, classes, codes, bag_weight):
             f"class_weight names {unknown[0]!r}, which is no class of y; "
             f"the classes are {classes.tolist()}."
         )
-    negative = [label for label, factor in class_weight.items() if factor < 0]
-    if negative:
-        raise ValueError(f"class_weight is negative for class {negative[0]!r}.")
+    for label, factor in class_weight.items():
+        if not (isinstance(factor, Real) and 0 <= factor < np.inf):
+            raise ValueError(
+                f"class_weight of class {label!r} must be a finite number, at least 0, "
+                f"got {factor!r}."
+            )
     factors = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
     return bag_weight * factors[codes]
 

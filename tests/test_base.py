@@ -90,8 +90,9 @@ def test_class_weights():
     assert balanced.sum() == pytest.approx(weight.sum())
     with pytest.raises(ValueError, match="class_weight names 'c', which is no class of y"):
         apply_class_weight({"c": 1.0}, classes, codes, weight)
-    with pytest.raises(ValueError, match="class_weight is negative for class 'a'"):
-        apply_class_weight({"a": -1.0}, classes, codes, weight)
+    for bad in (-1.0, np.nan, np.inf, "much", None):
+        with pytest.raises(ValueError, match="class_weight of class 'a' must be a finite number"):
+            apply_class_weight({"a": bad}, classes, codes, weight)
 
 
 def test_balanced_class_weights_do_not_see_bags_without_weight():

@@ -223,7 +223,7 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
             number = getattr(self, name)
             if number > n_bags * (1.0 + 1e-9):  # the sum of the weights is rounded
                 raise ValueError(
-                    f"{name}={number} is more than there are training bags, {n_bags:g} counted "
-                    f"by sample_weight. Decrease {name}, or scale the weights up: a weight "
-                    "says how many times a bag counts."
+                    f"{name}={number} is more than there are training bags, {n_bags:g}. Decrease "
+                    f"{name}; or, if sample_weight is given, scale the weights up: a weight says "
+                    "how many times a bag counts."
                 )

@@ -74,6 +74,10 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
     def _prepare_network(self, network, training_set):
         """Adapt the fresh network to the training bags; nothing by default."""
 
+    def _chosen_weight_decay(self):
+        """Return the strength of the L2 penalty."""
+        return self.weight_decay
+
     def _scores_to_decision(self, scores):
         """Return decision values from the network's scores: logits as they are."""
         return scores
@@ -310,13 +314,14 @@ def count_logits(n_classes):
 
 def check_widths(hidden_layer_sizes):
     """Return the widths of an encoder's layers as a list of int; one number is one layer."""
-    sizes = [int(size) for size in np.atleast_1d(hidden_layer_sizes)]
-    if not sizes or min(sizes) < 1:
+    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object))
+    is_width = [isinstance(size, Integral) and size >= 1 for size in sizes]
+    if sizes.ndim != 1 or not is_width or not all(is_width):
         raise ValueError(
-            "hidden_layer_sizes needs at least one width, each at least 1, "
+            "hidden_layer_sizes needs at least one width, each an integer of at least 1, "
             f"got {hidden_layer_sizes!r}."
         )
-    return sizes
+    return [int(size) for size in sizes]
 
 
 def _refuse_no_weight(weight):

@@ -24,7 +24,8 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         "lse", the logarithm of the mean exponential, which lies between the two.
     sharpness : float, default=1.0
         For ``pooling="lse"``: *r* in ``log(mean(exp(r * values))) / r``. Towards 0 the result
-        becomes the mean, towards infinity the maximum.
+        becomes the mean, towards infinity the maximum. As probabilities differ by 1 at most,
+        1 is close to the mean; 5 to 10 begin to resemble a maximum.
     dropout : float, default=0.0
         Probability of dropping a unit between the layers of the encoder, in training.
     scale : bool, default=True
@@ -38,8 +39,10 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         Step size of the optimiser in the first epoch.
     learning_rate_decay : float, default=0.98
         What the learning rate is multiplied by after each epoch; 1 keeps it constant.
-    weight_decay : float, default=0.05
-        Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw".
+    weight_decay : float or None, default=None
+        Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw". None
+        means 0.05 for ``pooling="max"``, and 0.005 otherwise: a mean of probabilities has a
+        small gradient, against which the stronger penalty would win.
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
         "sgd" has a Nesterov momentum of 0.9.
     early_stopping : bool, default=False
@@ -131,6 +134,7 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
     _parameter_constraints: ClassVar[dict] = {
         **BaseNeuralBagClassifier._parameter_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "pooling": [StrOptions({"max", "mean", "lse"})],
         "sharpness": [Interval(Real, 0, None, closed="neither")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -148,7 +152,7 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         batch_size=16,
         learning_rate=0.001,
         learning_rate_decay=0.98,
-        weight_decay=0.05,
+        weight_decay=None,
         optimizer="adam",
         early_stopping=False,
         validation_fraction=0.1,
@@ -186,6 +190,11 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         self.net_params = net_params
         self.verbose = verbose
         self.random_state = random_state
+
+    def _chosen_weight_decay(self):
+        if self.weight_decay is None:
+            return 0.05 if self.pooling == "max" else 0.005
+        return self.weight_decay
 
     def _build_network(self, n_features, n_classes):
         return InstanceNet(

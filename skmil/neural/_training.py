@@ -62,7 +62,7 @@ def build_net(estimator, network, loss):
         "criterion": loss,
         "optimizer": optimizer,
         **{f"optimizer__{name}": value for name, value in settings.items()},
-        "optimizer__weight_decay": estimator.weight_decay,
+        "optimizer__weight_decay": estimator._chosen_weight_decay(),
         "lr": estimator.learning_rate,
         "batch_size": estimator.batch_size,
         "iterator_train": BagLoader,
@@ -97,6 +97,13 @@ def resolve_device(device):
     """Return the device that "auto" stands for; anything else unchanged."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f'device={device!r} cannot be used: {reason}. Take "auto" or "cpu".'
+        ) from error
     return device
 
 

@@ -5,6 +5,7 @@ from packing import naive_pool
 from scipy.special import expit, logit
 
 from skmil import InstanceNetClassifier
+from skmil.datasets import load_digit_bags
 
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
 POOLINGS = [("max", 1.0), ("mean", 1.0), ("lse", 1.0), ("lse", 6.0)]
@@ -86,3 +87,24 @@ def test_bad_parameters_are_refused_at_fit(params, message):
 def test_dropout_changes_training():
     X, y = make_data()
     assert small().fit(X, y).loss_curve_ != small(dropout=0.5).fit(X, y).loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("params", "strength"),
+    [
+        ({}, 0.05),
+        ({"pooling": "mean"}, 0.005),
+        ({"pooling": "lse"}, 0.005),
+        ({"pooling": "lse", "weight_decay": 0.3}, 0.3),
+    ],
+)
+def test_weight_decay_suits_the_pooling_unless_it_is_given(params, strength):
+    net = small(**params).fit(*make_data()).net_
+    assert net.optimizer_.param_groups[0]["weight_decay"] == strength
+
+
+@pytest.mark.parametrize("pooling", ["mean", "lse"])
+def test_a_mean_of_probabilities_is_learnt_with_the_defaults(pooling):
+    X, y = load_digit_bags(random_state=0, return_X_y=True)
+    classifier = InstanceNetClassifier(pooling=pooling, random_state=0).fit(X[:100], y[:100])
+    assert classifier.loss_curve_[-1] < 0.4  # guessing costs 0.69

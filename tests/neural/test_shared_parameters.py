@@ -12,7 +12,7 @@ from skmil.neural._base import BaseNeuralBagClassifier
 NEURAL = [Estimator for Estimator in public_estimators() if is_neural(Estimator)]
 every_network = pytest.mark.parametrize("Estimator", NEURAL)
 # What is a matter of the single network.
-OWN = {"hidden_layer_sizes", "loss"}
+OWN = {"hidden_layer_sizes", "loss", "weight_decay"}
 
 
 def described(Estimator):
