@@ -49,8 +49,11 @@ def _merge(values, ufunc, rows, offsets, chosen):
     """
     first = np.searchsorted(offsets, chosen.start, side="right") - 1
     stop = np.searchsorted(offsets, chosen.stop, side="left")
-    starts = np.maximum(offsets[first:stop] - chosen.start, 0)
-    reduced = ufunc.reduceat(rows, starts, axis=0)
+    if stop - first == len(rows):  # a row for each bag
+        reduced = rows.copy()
+    else:
+        starts = np.maximum(offsets[first:stop] - chosen.start, 0)
+        reduced = ufunc.reduceat(rows, starts, axis=0)
     if offsets[first] < chosen.start:
         reduced[0] = ufunc(values[first], reduced[0])
     values[first:stop] = reduced

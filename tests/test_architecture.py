@@ -18,7 +18,7 @@ LAYERS = [
     {"svm", "embedding", "compose", "kernels", "neighbors", "diverse_density"},
     {"nn"},
     {"functional", "base"},
-    {"_sklearn", "_pairs", "_instances"},
+    {"_sklearn", "_pairs", "_instances", "_distances"},
     {"bags"},
 ]
 HEAVY = {"torch", "skorch", "matplotlib"}

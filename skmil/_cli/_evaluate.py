@@ -135,9 +135,10 @@ def _fit_and_score(estimator, bags, y, train, test):
 
 
 def area_under_curve(estimator, bags, y):
-    """Return the area under the ROC curve, None if the estimator gives no scores.
+    """Return the area under the ROC curve.
 
-    With more than two classes it is the mean over the classes, each against the rest.
+    None if the estimator gives no scores, or if a class is that of all bags or of none. With
+    more than two classes it is the mean over the classes, each against the rest.
     """
     if hasattr(estimator, "decision_function"):
         scores = estimator.decision_function(bags)
@@ -147,7 +148,8 @@ def area_under_curve(estimator, bags, y):
         return None
     classes = estimator.classes_
     if len(classes) == 2:
-        score = scores if scores.ndim == 1 else scores[:, 1]
-        return float(roc_auc_score(y == classes[1], score))
-    areas = [roc_auc_score(y == label, scores[:, k]) for k, label in enumerate(classes)]
-    return float(np.mean(areas))
+        classes, scores = classes[1:], scores.reshape(len(y), -1)[:, -1:]
+    truths = [y == label for label in classes]
+    if any(truth.all() or not truth.any() for truth in truths):
+        return None
+    return float(np.mean([roc_auc_score(truth, scores[:, k]) for k, truth in enumerate(truths)]))

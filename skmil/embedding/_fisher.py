@@ -9,7 +9,6 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmil._instances import as_rows
@@ -77,9 +76,8 @@ class BagFisherVector(BagEstimatorMixin, TransformerMixin, BaseEstimator):
         The mixture. The order of its Gaussians depends on nothing but their means.
     components_ : ndarray of float64 of shape (n_dimensions, `n_features_in_`) or None
         The principal components. None if `pca_components` is.
-    mean_ : ndarray of float64 of shape (`n_features_in_`,) or None
-        The mean of the training instances, which is subtracted before they are projected.
-        None if `pca_components` is.
+    mean_ : ndarray of float64 of shape (`n_features_in_`,)
+        The mean of the training instances, which is subtracted first.
     n_iter_ : int
         Number of iterations of the mixture at the best start.
     n_features_in_ : int
@@ -262,10 +260,10 @@ class BagFisherVector(BagEstimatorMixin, TransformerMixin, BaseEstimator):
 
     def _shorten(self, rows):
         rows = as_rows(rows)
-        if self.components_ is None:
-            return rows
-        projected = safe_sparse_dot(rows, self.components_.T, dense_output=True)
-        return projected - self.mean_ @ self.components_.T
+        if sp.issparse(rows):
+            return rows @ self.components_.T - self.mean_ @ self.components_.T
+        rows = rows - self.mean_
+        return rows if self.components_ is None else rows @ self.components_.T
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -306,12 +304,12 @@ def fisher_vectors(mixture, rows, offsets):
 
 
 def _principal_components(rows, n_kept):
-    """Return the mean of the rows and their principal components; None, None for no analysis."""
+    """Return the mean of the rows and their principal components, None for no analysis."""
     is_sparse = sp.issparse(rows)
+    mean = np.asarray(rows.mean(axis=0)).ravel()
     if n_kept is None:
         _refuse_sparse(rows)
-        return None, None
-    mean = np.asarray(rows.mean(axis=0)).ravel()
+        return mean, None
     if not is_sparse:  # the solvers centre too, but on the squares, which costs digits
         rows = rows - mean
     if rows.shape[1] <= _MOST_IN_COVARIANCE:

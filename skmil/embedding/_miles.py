@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.extmath import row_norms, safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._distances import centre_of, squared_distances
 from skmil._instances import as_rows, choose_gamma
 from skmil._pairs import reduce_pairs
 from skmil._sklearn import Interval, StrOptions, feature_names_in, fit_context
@@ -142,8 +142,9 @@ class MILESEmbedding(BagEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = validate_bags(self, X)
-        similarities = np.exp(-self.gamma_ * closest_squared(bags, self.concepts_))
-        return similarities.astype(bags.dtype, copy=False)
+        rows = closest_squared(bags, self.concepts_)
+        rows *= -self.gamma_
+        return np.exp(rows, out=rows).astype(bags.dtype, copy=False)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns: "concept0", "concept1" and so on.
@@ -185,12 +186,5 @@ def closest_squared(bags, points):
         Squared Euclidean distances.
     """
     lone = Bags(points, np.arange(points.shape[0] + 1))
-    squares = row_norms(points, squared=True)
-
-    def compare(i, j):
-        rows = as_rows(bags.instances[i])
-        products = safe_sparse_dot(rows, points[j].T, dense_output=True)
-        return row_norms(rows, squared=True)[:, np.newaxis] - 2 * products + squares[j]
-
-    # Rounding leaves small negative values where an instance is a point.
-    return np.maximum(reduce_pairs(bags, lone, compare, np.minimum, np.minimum), 0.0)
+    compare = squared_distances(bags.instances, points, centre_of(points))
+    return reduce_pairs(bags, lone, compare, np.minimum, np.minimum)

@@ -223,6 +223,9 @@ def nearest_centers(rows, centers):
     nearest : ndarray of int of shape (n_rows,)
         Position of a centre for each row.
     """
+    if not sp.issparse(rows):  # distances do not change with the origin, but round less near it
+        origin = centers.mean(axis=0)
+        rows, centers = rows - origin, centers - origin
     squares = row_norms(centers, squared=True)
     # Squared distances but for the square of the row, which all centres have in common.
     distances = squares - 2 * safe_sparse_dot(rows, centers.T, dense_output=True)

@@ -137,8 +137,9 @@ def segment_logmeanexp(
     """
     # Shifting by the maximum changes neither value nor gradient, so it needs no gradient.
     peak = segment_max(values.detach(), bag_index, n_bags)
-    powers = torch.exp(sharpness * (values - peak[bag_index]))
-    return peak + torch.log(segment_mean(powers, bag_index, n_bags)) / sharpness
+    # expm1 and log1p keep the digits that a small sharpness would round away.
+    excess = segment_mean(torch.expm1(sharpness * (values - peak[bag_index])), bag_index, n_bags)
+    return peak + torch.log1p(excess) / sharpness
 
 
 def segment_pool(

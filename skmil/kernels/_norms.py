@@ -8,6 +8,8 @@ __all__ = ["divide", "norms"]
 
 #: A squared norm below this share of what it would be without cancellation counts as zero.
 _VANISHED = 1e-12
+#: So many rows are divided at a time, to hold no second matrix.
+_ROWS = 256
 
 
 def norms(kernel, bags, sums):
@@ -70,7 +72,9 @@ def divide(gram, left, right):
         If a kernel is not finite.
     """
     _check_finite(gram)
-    gram /= np.outer(left, right)  # at once, so that a symmetric matrix stays so
+    for start in range(0, len(left), _ROWS):
+        rows = slice(start, start + _ROWS)
+        gram[rows] /= np.outer(left[rows], right)  # at once, so that a symmetric matrix stays so
     return gram
 
 

@@ -95,11 +95,14 @@ def symmetric_sums(kernel, bags):
         A symmetric matrix.
     """
     n_bags = bags.bags.n_bags
-    values = np.zeros((n_bags, n_bags))
+    values = np.empty((n_bags, n_bags))
     for start, stop in parts(bags.bags.offsets, _LARGE_PART):
-        values[start:stop, start:] = sums(kernel, bags.part(start, stop), bags.part(start, n_bags))
-    upper = np.triu(values, 1)
-    return upper + upper.T + np.diag(values.diagonal())
+        block = sums(kernel, bags.part(start, stop), bags.part(start, n_bags))
+        own = block[:, : stop - start]
+        own[...] = np.triu(own) + np.triu(own, 1).T  # both halves were computed
+        values[start:stop, start:] = block
+        values[start:, start:stop] = block.T
+    return values
 
 
 def self_sums(kernel, bags):

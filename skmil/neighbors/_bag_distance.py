@@ -93,6 +93,7 @@ class BagDistance(
             The fitted transformer.
         """
         self.bags_ = validate_bags(self, X, reset=True)
+        self._metric = self.metric  # whatever the parameter is set to after fit
         return self
 
     def fit_transform(self, X, y=None):
@@ -130,7 +131,7 @@ class BagDistance(
             The distances, a column for each training bag.
         """
         check_is_fitted(self)
-        return distances_between(validate_bags(self, X), self.bags_, self.metric)
+        return distances_between(validate_bags(self, X), self.bags_, self._metric)
 
     @property
     def _n_features_out(self):

@@ -23,6 +23,8 @@ __all__ = ["CitationKNNClassifier"]
 
 #: Digits of the vote shares. Sums of thirds must not break a tie by their last bit.
 _DECIMALS = 12
+#: So many queries are voted on at a time, since ranking takes several copies of their distances.
+_QUERIES = 256
 
 
 class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
@@ -170,6 +172,8 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
         self._check_numbers(weight.sum())
 
         self.bags_ = bags
+        # Kept from here on, whatever the parameters are set to after fit.
+        self._metric, self._numbers = self.metric, (self.n_references, self.n_citers)
         distances = distances_between(bags, None, self.metric)
         self._neighbourhoods = neighbourhoods(distances, weight, self.n_citers)
         self._votes = apply_class_weight(self.class_weight, self.classes_, codes, weight)
@@ -209,13 +213,19 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = validate_bags(self, X)
-        distances = distances_between(bags, self.bags_, self.metric)
-        shares = reference_shares(distances, self._votes, self.n_references)
-        shares += citer_shares(distances, self._neighbourhoods, self.n_citers)
-        votes = (shares * self._votes) @ self._one_hot
+        distances = distances_between(bags, self.bags_, self._metric)
+        parts = np.split(distances, range(_QUERIES, bags.n_bags, _QUERIES))
+        votes = np.concatenate([self._count(part) for part in parts])
         total = votes.sum(axis=1, keepdims=True)
         equal = np.full(votes.shape, 1.0 / len(self.classes_))
         return np.divide(votes, total, out=equal, where=total > 0.0).round(_DECIMALS)
+
+    def _count(self, distances):
+        """Return the votes for each class, given the distances to the training bags."""
+        n_references, n_citers = self._numbers
+        shares = reference_shares(distances, self._votes, n_references)
+        shares += citer_shares(distances, self._neighbourhoods, n_citers)
+        return (shares * self._votes) @ self._one_hot
 
     def _check_numbers(self, n_bags):
         """Refuse more references or citers than there are training bags."""

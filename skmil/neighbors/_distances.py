@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skmil._distances import centre_of, squared_distances
 from skmil._pairs import reduce_pairs
 from skmil.bags import check_bags
-from skmil.neighbors._instances import centre_of, squared_distances
 
 __all__ = ["METRICS", "bag_distances", "distances_between"]
 

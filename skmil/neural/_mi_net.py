@@ -64,7 +64,8 @@ class MINetClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     warm_start : bool, default=False
         Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
         with the same classes and the same scaling. In between, only `max_epochs`,
-        `class_weight`, `validation_fraction` and `verbose` may change.
+        `class_weight`, `validation_fraction` and `verbose` may change; `random_state`, `device`,
+        `callbacks` and `net_params` stay those of the first call, whatever they are set to.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network.
     device : str or torch.device, default="auto"

@@ -136,3 +136,13 @@ def test_area_from_probabilities(n_classes):
         data.target, probability[:, 1] if n_classes == 2 else probability, multi_class="ovr"
     )
     assert area_under_curve(model, data.bags, data.target) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_no_area_where_a_class_is_not_tested(n_classes):
+    data = make_bags(n_bags=60, n_classes=n_classes, random_state=0)
+    model = make_pipeline(BagStatistics(), SVC()).fit(data.bags, data.target)
+    chosen = np.flatnonzero(data.target != 1)
+    assert area_under_curve(model, data.bags[chosen], data.target[chosen]) is None
+    chosen = np.flatnonzero(data.target == 1)
+    assert area_under_curve(model, data.bags[chosen], data.target[chosen]) is None

@@ -317,3 +317,17 @@ def test_input_is_not_modified():
         BagFisherVector(random_state=0).fit_transform(bags)
         difference = abs(bags.instances - before)
         assert_array_equal(difference.sum(), 0)
+
+
+@pytest.mark.parametrize("pca_components", [None, 2])
+def test_fisher_vectors_do_not_depend_on_the_origin(pca_components):
+    rng = np.random.default_rng(0)
+    bags = [rng.integers(-50, 50, size=(size, 3)) / 16 for size in (20, 5, 40)]
+
+    def vectors(offset):
+        embedding = BagFisherVector(pca_components=pca_components, random_state=0)
+        return embedding.fit_transform([bag + offset for bag in bags])
+
+    # Gaussians and axes are in an order of their own; values are the same but for signs.
+    near, far = vectors(0.0), vectors(2.0**24)
+    np.testing.assert_allclose(np.sort(np.abs(far)), np.sort(np.abs(near)), atol=1e-5)

@@ -163,3 +163,13 @@ def test_input_is_not_modified():
         before = bags.instances.copy()
         MILESEmbedding().fit_transform(bags)
         assert abs(bags.instances - before).sum() == 0
+
+
+def test_a_large_offset_costs_no_digits():
+    rng = np.random.default_rng(0)
+    bags = [np.round(rng.normal(size=(size, 3)), 3) for size in (4, 1, 6)]
+    near = MILESEmbedding(gamma=0.5).fit_transform(bags)
+    far = MILESEmbedding(gamma=0.5).fit_transform([bag + 2.0**27 for bag in bags])
+    # The concepts are in an order of their own, and the offset rounds the values themselves.
+    assert_allclose(np.sort(far), np.sort(near), atol=1e-6)
+    assert far.max() == 1.0

@@ -182,3 +182,10 @@ def test_parameters_reach_k_means():
 def test_must_be_fitted_first():
     with pytest.raises(NotFittedError):
         BagVLAD().transform([np.zeros((2, 2))])
+
+
+def test_the_nearest_centre_is_found_far_from_the_origin():
+    rng = np.random.default_rng(0)
+    rows, centers = rng.integers(-50, 50, size=(200, 3)) / 16, rng.integers(-50, 50, (5, 3)) / 16
+    far = nearest_centers(rows + 2.0**24, centers + 2.0**24)
+    np.testing.assert_array_equal(far, nearest_centers(rows, centers))

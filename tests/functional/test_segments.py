@@ -65,3 +65,10 @@ def test_segment_pool_equals_a_loop_over_bags(pooling, r, bags):
     found = F.segment_pool(values, bag_index, n_bags, pooling, r).detach()
     expected = np.array([naive_pool(bag, pooling, r) for bag in bags])
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("sharpness", [1e-8, 1e-6, 1e-4])
+def test_logmeanexp_of_little_sharpness_is_the_mean_in_single_precision(sharpness):
+    values, bag_index = torch.tensor([0.0, 1.0, 5.0, 7.0]), torch.tensor([0, 0, 0, 1])
+    found = F.segment_logmeanexp(values, bag_index, 2, sharpness)
+    torch.testing.assert_close(found, torch.tensor([2.0, 7.0]), rtol=1e-3, atol=0)

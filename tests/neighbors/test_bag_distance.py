@@ -103,3 +103,11 @@ def test_refuses_an_unknown_metric_and_an_unfitted_transformer():
         BagDistance(metric="euclidean").fit([np.eye(2)])
     with pytest.raises(NotFittedError):
         BagDistance().transform([np.eye(2)])
+
+
+def test_distances_keep_to_the_metric_of_fit():
+    rng = np.random.default_rng(0)
+    bags = [rng.normal(size=(3, 2)) for _ in range(5)]
+    distance = BagDistance(metric="average").fit(bags)
+    expected = distance.transform(bags)
+    np.testing.assert_array_equal(distance.set_params(metric="minimum").transform(bags), expected)

@@ -182,10 +182,10 @@ def test_a_heavier_class_never_loses_votes():
 @pytest.mark.parametrize(
     ("params", "weight", "message"),
     [
-        ({"n_references": 5}, None, "n_references=5 is more than there are training bags, 4 "),
-        ({"n_citers": 5}, None, "n_citers=5 is more than there are training bags, 4 "),
-        ({}, [0.25] * 4, "n_references=2 is more than there are training bags, 1 "),
-        ({}, [1, 1, 1, 0], "n_citers=4 is more than there are training bags, 3 "),
+        ({"n_references": 5}, None, "n_references=5 is more than there are training bags, 4."),
+        ({"n_citers": 5}, None, "n_citers=5 is more than there are training bags, 4."),
+        ({}, [0.25] * 4, "n_references=2 is more than there are training bags, 1."),
+        ({}, [1, 1, 1, 0], "n_citers=4 is more than there are training bags, 3."),
         ({"n_references": 0}, None, "The 'n_references' parameter"),
         ({"n_citers": -1}, None, "The 'n_citers' parameter"),
         ({"n_citers": 2.0}, None, "The 'n_citers' parameter"),
@@ -259,3 +259,22 @@ def test_sparse_web_pages():
     train, test = np.flatnonzero(data["split"] == 0), np.flatnonzero(data["split"] == 1)
     model = CitationKNNClassifier(metric="minimum").fit(bags[train], data["y"][train])
     assert roc_auc_score(data["y"][test], model.decision_function(bags[test])) >= 0.9
+
+
+def test_predictions_keep_to_the_parameters_of_fit():
+    rng = np.random.default_rng(0)
+    bags, new = ([rng.normal(size=(3, 2)) for _ in range(30)] for _ in range(2))
+    model = CitationKNNClassifier(n_references=3, n_citers=2).fit(bags, np.arange(30) % 2)
+    expected = model.predict_proba(new)
+    model.set_params(n_references=1, n_citers=6, metric="minimum")
+    assert_array_equal(model.predict_proba(new), expected)
+
+
+@pytest.mark.parametrize("n_queries", [1, 7, 100])
+def test_queries_may_be_voted_on_in_parts(n_queries, monkeypatch):
+    rng = np.random.default_rng(0)
+    bags, new = ([rng.normal(size=(3, 2)) for _ in range(30)] for _ in range(2))
+    model = CitationKNNClassifier().fit(bags, np.arange(30) % 2)
+    expected = model.predict_proba(new)
+    monkeypatch.setattr("skmil.neighbors._citation_knn._QUERIES", n_queries)
+    assert_array_equal(model.predict_proba(new), expected)

@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist, directed_hausdorff
 from strategies import ragged_bags
 
+from skmil import _distances as of_instances
 from skmil import _pairs, check_bags
-from skmil.neighbors import _instances, bag_distances
+from skmil.neighbors import bag_distances
 from skmil.neighbors._distances import METRICS
 
 every_metric = pytest.mark.parametrize("metric", METRICS)
@@ -73,13 +74,13 @@ def test_bags_are_compared_in_blocks(metric, monkeypatch):
     expected = bag_distances(bags, bags, metric=metric)
 
     shapes = []
-    original = _instances._expand
+    original = of_instances._expand
 
     def expand(products, *norms):
         shapes.append(products.shape)
         return original(products, *norms)
 
-    monkeypatch.setattr(_instances, "_expand", expand)
+    monkeypatch.setattr(of_instances, "_expand", expand)
     monkeypatch.setattr(_pairs, "_BLOCK_ROWS", 6)
     monkeypatch.setattr(_pairs, "_BLOCK_COLUMNS", 10)
     for container in (np.asarray, sp.csr_array):

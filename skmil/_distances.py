@@ -6,14 +6,21 @@ import scipy.sparse as sp
 __all__ = ["centre_of", "squared_distances"]
 
 #: A squared distance below this share of the squared norms is computed from the difference.
-_CANCELLED = 1e-3
+_CANCELLED = 1e-5
 #: So many numbers of the differences are held at a time: 8 MB of float64.
 _CHUNK = 2**20
 
 
 def centre_of(instances):
-    """Return the mean instance; that of sparse ones is zero, for they are not shifted."""
-    return 0.0 if sp.issparse(instances) else instances.mean(axis=0, dtype=np.float64)
+    """Return a point amid the instances; zero for sparse ones, for they are not shifted.
+
+    It is the median of at most a thousand of them: any point will do, as long as it does not
+    follow a single outlier away from all others.
+    """
+    if sp.issparse(instances):
+        return 0.0
+    step = -(-len(instances) // 1000)
+    return np.median(instances[::step].astype(np.float64), axis=0)
 
 
 def squared_distances(left, right, centre):
@@ -22,7 +29,7 @@ def squared_distances(left, right, centre):
     A block comes from ``|a|^2 - 2 a b + |b|^2``, the fast way. For close instances this
     subtracts large numbers from one another, and few digits of the result are right.
     Such pairs are computed again from the difference ``a - b``. So equal instances have the
-    distance zero, and the others about twelve digits, however large their norms are.
+    distance zero, and the others about ten digits, however large their norms are.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmil.neighbors import _instances
-from skmil.neighbors._instances import centre_of, squared_distances
+from skmil import _distances
+from skmil._distances import centre_of, squared_distances
 
 ALL = slice(None)
 
@@ -85,11 +85,11 @@ def test_differences_are_held_in_chunks(container, monkeypatch):
 
     sizes = []
     for name in ("_squared_norms", "_sparse_norms"):
-        original = getattr(_instances, name)
+        original = getattr(_distances, name)
         monkeypatch.setattr(
-            _instances, name, lambda a, f=original: sizes.append(a.shape[0]) or f(a)
+            _distances, name, lambda a, f=original: sizes.append(a.shape[0]) or f(a)
         )
-    monkeypatch.setattr(_instances, "_CHUNK", 21)
+    monkeypatch.setattr(_distances, "_CHUNK", 21)
     assert_allclose(compute(container(rows), container(rows)), expected, rtol=1e-11)
     assert max(sizes[2:]) <= 7  # the first two are the norms of both sides
     assert sum(sizes[2:]) >= 100
@@ -119,3 +119,9 @@ def test_inputs_are_left_alone():
         copies = left.copy(), right.copy()
         compute(left, right)
         assert abs(left - copies[0]).sum() == abs(right - copies[1]).sum() == 0
+
+
+def test_one_outlier_does_not_move_the_centre():
+    rows = np.random.default_rng(0).normal(size=(5000, 3))
+    rows[17] = 1e9
+    assert np.abs(_distances.centre_of(rows)).max() < 0.2
