@@ -32,10 +32,10 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
 
     A bag is positive if at least one of its instances is; with two classes, the positive
     one is the second of the sorted labels, such as 1, True or "yes". The model is that of
-    diverse density [1]_: there is one *target* ``t`` in the space of the instances, and each
-    feature has a *scale* ``s``. An instance ``x`` is positive with the probability
-    ``exp(-sum((s * (x - t)) ** 2))``, and a bag with the probability of its most probable
-    instance.
+    diverse density [1]_, with a maximum in the place of its noisy-or. There is one *target*
+    ``t`` in the space of the instances, and each feature has a *scale* ``s``. An instance
+    ``x`` is positive with the probability ``exp(-sum((s * (x - t)) ** 2))``, and a bag with
+    the probability of its most probable instance.
 
     EM-DD [2]_ looks for the target and the scales that make the labels of the training bags
     most likely. It starts with the target at an instance of a positive bag, and repeats two
