@@ -31,6 +31,8 @@ extlinks = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skmil {version}"
 html_theme_options = {"show_prev_next": False}
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 autosummary_generate = True
 # Types stand in the docstrings, with shapes.

@@ -32,8 +32,8 @@ class BagFisherVector(BagEstimatorMixin, TransformerMixin, BaseEstimator):
     deviations of the mixture would have to move to make its instances more likely. It is
     the gradient of their mean log-likelihood, in units that make the directions comparable
     [3]_. For Gaussian :math:`k` with the weight :math:`w_k`, the mean :math:`\mu_k` and the
-    standard deviations :math:`\sigma_k`, and for :math:`n` instances :math:`x` that belong
-    to it with the probabilities :math:`q_k(x)`, these are
+    standard deviations :math:`\sigma_k`, and for the :math:`n` instances :math:`x` of the
+    bag, which belong to Gaussian :math:`k` with probability :math:`q_k(x)`, these are
 
     .. math::
 
@@ -114,7 +114,7 @@ class BagFisherVector(BagEstimatorMixin, TransformerMixin, BaseEstimator):
        pp. 975-987, 2017, :doi:`10.1109/TNNLS.2016.2519102`.
     .. [2] X.-S. Wei, J. Wu and Z.-H. Zhou, "Scalable multi-instance learning", IEEE
        International Conference on Data Mining, pp. 1037-1042, 2014.
-    .. [3] J. Sanchez, F. Perronnin, T. Mensink and J. Verbeek, "Image classification with
+    .. [3] J. Sánchez, F. Perronnin, T. Mensink and J. Verbeek, "Image classification with
        the Fisher vector: theory and practice", International Journal of Computer Vision,
        vol. 105, no. 3, pp. 222-245, 2013, :doi:`10.1007/s11263-013-0636-x`.
 

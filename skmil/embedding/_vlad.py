@@ -87,7 +87,7 @@ class BagVLAD(BagEstimatorMixin, TransformerMixin, BaseEstimator):
     .. [1] X.-S. Wei, J. Wu and Z.-H. Zhou, "Scalable algorithms for multi-instance
        learning", IEEE Transactions on Neural Networks and Learning Systems, vol. 28, no. 4,
        pp. 975-987, 2017, :doi:`10.1109/TNNLS.2016.2519102`.
-    .. [2] H. Jegou, M. Douze, C. Schmid and P. Perez, "Aggregating local descriptors into a
+    .. [2] H. Jégou, M. Douze, C. Schmid and P. Pérez, "Aggregating local descriptors into a
        compact image representation", IEEE Conference on Computer Vision and Pattern
        Recognition, pp. 3304-3311, 2010, :doi:`10.1109/CVPR.2010.5540039`.
 

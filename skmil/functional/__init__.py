@@ -3,9 +3,10 @@
 Instances of all bags of a batch stand in one tensor; `bag_index` says which bag each row
 belongs to. Nothing is padded, so the result for a bag cannot depend on the other bags.
 
-Every bag needs at least one instance. Shapes in comments: N instances, B bags, K capsules
-and D embedding dimensions.
+Every bag needs at least one instance.
 """
+
+# Shapes in comments: N instances, B bags, K capsules and D embedding dimensions.
 
 from skmil.functional._attention import attention_pooling
 from skmil.functional._capsules import RoutingGradient as RoutingGradient

@@ -35,14 +35,15 @@ class BagKernel(
 
        k(A, B) = \sum_{a \in A} \sum_{b \in B} w_a w_b \, k_I(a, b)^p
 
-    of a kernel :math:`k_I` between instances, with instance weights :math:`w`, and then
-    normalised. There are two methods:
+    of a kernel :math:`k_I` between instances, with factors :math:`w`, and then normalised.
+    The factors do not sum to 1 in a bag; :meth:`instance_weights` returns them divided by
+    their sum. There are two methods:
 
     - **MI-Kernel**, ``method="set"``: the normalised set kernel of Gärtner, Flach,
-      Kowalczyk and Smola [1]_. All weights are one.
+      Kowalczyk and Smola [1]_. All factors are one.
     - **miGraph**, ``method="graph"``: the second and faster of the two methods of Zhou, Sun
       and Li [2]_, in many tables called mi-Graph. In each bag an edge joins two instances
-      whose distance is smaller than a threshold. The weight of an instance is one over the
+      whose distance is smaller than a threshold. The factor of an instance is one over the
       number of its neighbours, itself included, so that many instances of a kind count
       little more than one.
 
