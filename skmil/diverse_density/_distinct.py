@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from skmil._instances import as_rows
 from skmil.bags import Bags
 
-__all__ = ["DistinctBags", "as_rows", "merge_equal_bags"]
+__all__ = ["DistinctBags", "merge_equal_bags"]
 
 
 class DistinctBags(NamedTuple):
@@ -18,29 +19,6 @@ class DistinctBags(NamedTuple):
     codes: np.ndarray  # (n_bags,) class of each bag
     weight: np.ndarray  # (n_bags,) sum of the weights of the bags that it stands for
     ids: np.ndarray  # (n_instances,) equal for equal instances
-
-
-def as_rows(instances):
-    """Return instances as float64; if sparse, as a CSR array without repeated entries.
-
-    Parameters
-    ----------
-    instances : ndarray or CSR matrix of shape (n_instances, n_features)
-        Instances.
-
-    Returns
-    -------
-    rows : ndarray or CSR array of shape (n_instances, n_features)
-        The same values; shares memory with the argument where nothing had to change.
-    """
-    if not sp.issparse(instances):
-        return np.ascontiguousarray(instances, dtype=np.float64)
-    parts = instances.data.astype(np.float64, copy=False), instances.indices, instances.indptr
-    rows = sp.csr_array(parts, shape=instances.shape)
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()
-    return rows
 
 
 def merge_equal_bags(bags, codes, weight):
@@ -55,7 +33,7 @@ def merge_equal_bags(bags, codes, weight):
     Parameters
     ----------
     bags : Bags
-        The bags.
+        The bags; sparse instances store each value once, in the order of the features.
     codes : ndarray of int of shape (n_bags,)
         Class of each bag.
     weight : ndarray of float of shape (n_bags,)

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instances import as_rows
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import (
     BagClassifierMixin,
@@ -20,8 +21,8 @@ from skmil.base import (
     encode_labels,
     validate_bags,
 )
-from skmil.diverse_density._distinct import as_rows, merge_equal_bags
-from skmil.diverse_density._likelihood import log_odds, nearest_instances, squared_distances
+from skmil.diverse_density._distinct import merge_equal_bags
+from skmil.diverse_density._likelihood import log_odds, nearest_instances, scaled_distances
 from skmil.diverse_density._search import choose_starts, measure, prepare, search
 
 __all__ = ["EMDDClassifier"]
@@ -349,12 +350,18 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         bags = validate_bags(self, X)
         starts = bags.offsets[:-1]
-        return np.column_stack(
-            [
-                _mean_distances(np.minimum.reduceat(_instance_distances(bags, h), starts, axis=1))
-                for h in self.hypotheses_
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            nearest = [
+                np.minimum.reduceat(_instance_distances(bags, hypotheses), starts, axis=1)
+                for hypotheses in self.hypotheses_
             ]
-        )
+        is_finite = np.isfinite(np.vstack(nearest)).all(axis=0)
+        if not is_finite.all():
+            raise ValueError(
+                f"The features of bag {np.argmin(is_finite)} are too large: its squared distance "
+                "from a target leaves float64. Scale them like those of the training bags."
+            )
+        return np.column_stack([_mean_distances(distances) for distances in nearest])
 
 
 def _hypotheses(runs, units):
@@ -367,7 +374,7 @@ def _hypotheses(runs, units):
 def _instance_distances(bags, hypotheses):
     """Return the squared distances of all instances, a row for each hypothesis."""
     rows = as_rows(bags.instances)
-    return np.array([squared_distances(rows, target, scales) for target, scales in hypotheses])
+    return np.array([scaled_distances(rows, target, scales) for target, scales in hypotheses])
 
 
 def _mean_distances(distances):

@@ -13,7 +13,7 @@ __all__ = [
     "log_odds",
     "nearest_instances",
     "objective",
-    "squared_distances",
+    "scaled_distances",
 ]
 
 #: Below it, the loss of a negative bag goes on as a straight line. A target in the midst of
@@ -21,7 +21,7 @@ __all__ = [
 _FLOOR = 1e-10
 
 
-def squared_distances(rows, target, scales):
+def scaled_distances(rows, target, scales):
     """Return the squared distance of each row from the target.
 
     Parameters
@@ -40,11 +40,13 @@ def squared_distances(rows, target, scales):
     """
     if not sp.issparse(rows):
         return np.square((rows - target) * scales).sum(axis=1)
-    # (x - t)^2 = t^2 + x (x - 2 t), and the second term is zero where x is.
-    moved = rows.data * (rows.data - 2 * target[rows.indices])
+    # (x - t)^2 = t^2 + x (x - 2 t), and the second term is zero where x is. Times the scales
+    # before anything is squared, as the squares of x and of the scales may leave float64.
+    target = target * scales
+    scaled = rows.data * scales[rows.indices]
+    moved = scaled * (scaled - 2 * target[rows.indices])
     moved = sp.csr_array((moved, rows.indices, rows.indptr), shape=rows.shape)
-    weights = scales**2
-    return np.maximum(moved @ weights + weights @ target**2, 0.0)
+    return np.maximum(moved.sum(axis=1) + target @ target, 0.0)
 
 
 def nearest_instances(distances, offsets):
@@ -146,7 +148,7 @@ def objective(parameters, rows, squares, is_positive, weight):
 
 
 def expanded_distances(rows, squares, target, scales):
-    """Return :func:`squared_distances` from products with the rows and their squares.
+    """Return :func:`scaled_distances` from products with the rows and their squares.
 
     Rounding may make a distance less than zero by a little.
     """

@@ -18,6 +18,9 @@ from skmil.diverse_density._likelihood import (
 #: A feature whose scale times spread is less than this part of the largest is left out.
 _NEGLIGIBLE = 1e-3
 
+#: Starts are compared so many at a time, each with every bag.
+_BLOCK_STARTS = 256
+
 __all__ = ["Problem", "Run", "Units", "choose_starts", "measure", "prepare", "search"]
 
 
@@ -66,15 +69,20 @@ def measure(rows):
     -------
     units : Units
         The coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the variances are not finite.
     """
-    mean = rows.sum(axis=0) / rows.shape[0]
-    if sp.issparse(rows):
-        n_zero = rows.shape[0] - np.bincount(rows.indices, minlength=rows.shape[1])
-        squares = np.square(rows.data - mean[rows.indices])
-        sums = np.bincount(rows.indices, weights=squares, minlength=rows.shape[1])
-        variances = (sums + n_zero * mean**2) / rows.shape[0]
-    else:
-        variances = np.square(rows - mean).mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        mean, variances = _mean_and_variances(rows)
+        total = variances.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            "The features are too large: their variances leave float64. Scale them, for example "
+            "divide them by their largest absolute value."
+        )
     # The mean of equal values may differ from them by rounding.
     variances[variances <= np.square(1e-12 * mean)] = 0.0
     total = variances.sum()
@@ -83,6 +91,19 @@ def measure(rows):
         return Units(origin, 1.0, variances, 1.0)
     length = float(np.sqrt(total / np.count_nonzero(variances)))
     return Units(origin, length, np.sqrt(variances) / length, float(total**-0.5))
+
+
+def _mean_and_variances(rows):
+    """Return the mean and the variance of each feature."""
+    mean = rows.sum(axis=0) / rows.shape[0]
+    if sp.issparse(rows):
+        n_zero = rows.shape[0] - np.bincount(rows.indices, minlength=rows.shape[1])
+        squares = np.square(rows.data - mean[rows.indices])
+        sums = np.bincount(rows.indices, weights=squares, minlength=rows.shape[1])
+        variances = (sums + n_zero * mean**2) / rows.shape[0]
+    else:
+        variances = np.square(rows - mean).mean(axis=0)
+    return mean, variances
 
 
 def prepare(bags, units, is_positive, weight):
@@ -142,8 +163,7 @@ def choose_starts(problem, ids, scale, n_starts):
     """
     bags = np.repeat(np.arange(len(problem.is_positive)), np.diff(problem.offsets))
     candidates = np.flatnonzero(problem.is_positive[bags])
-    distances = _distances_to_bags(problem, candidates, scale)
-    losses = label_losses(distances, problem.is_positive)[0] @ problem.weight
+    losses = _losses_at(problem, candidates, scale)
 
     bags = bags[candidates]
     order = np.lexsort((losses, bags))
@@ -232,10 +252,25 @@ def _maximise(problem, chosen, parameters, max_step_iter):
     return np.concatenate([target, scales])
 
 
-def _distances_to_bags(problem, candidates, scale):
-    """Return the squared distance of each candidate from the nearest instance of each bag."""
-    left, right = problem.rows[candidates], problem.rows
+def _losses_at(problem, candidates, scale):
+    """Return the loss of the bags with the target at each of the candidates.
+
+    Some candidates at a time, since there may be many times the memory's worth of pairs of a
+    candidate and a bag.
+    """
+    bags = Bags(problem.rows, problem.offsets)
     norms = problem.squares.sum(axis=1)
+    parts = np.split(candidates, range(_BLOCK_STARTS, len(candidates), _BLOCK_STARTS))
+    losses = []
+    for part in parts:
+        distances = scale**2 * _distances_to_bags(bags, norms, part)
+        losses.append(label_losses(distances, problem.is_positive)[0] @ problem.weight)
+    return np.concatenate(losses)
+
+
+def _distances_to_bags(bags, norms, candidates):
+    """Return the squared distance of each candidate from the nearest instance of each bag."""
+    left, right = bags.instances[candidates], bags.instances
     left_norms = norms[candidates]
 
     def compare(i, j):
@@ -245,8 +280,7 @@ def _distances_to_bags(problem, candidates, scale):
         return left_norms[i, np.newaxis] + norms[j] - 2 * products
 
     one_each = Bags(left, np.arange(len(candidates) + 1))
-    nearest = reduce_pairs(one_each, Bags(right, problem.offsets), compare, np.minimum, np.minimum)
-    return scale**2 * np.maximum(nearest, 0.0)
+    return np.maximum(reduce_pairs(one_each, bags, compare, np.minimum, np.minimum), 0.0)
 
 
 def _dense_row(rows, i):

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from strategies import ragged_bags
 
 from skmil import Bags, check_bags
-from skmil.diverse_density._distinct import as_rows, merge_equal_bags
+from skmil.diverse_density._distinct import merge_equal_bags
 
 
 def as_sets(bags):
@@ -60,10 +60,3 @@ def test_zeros_are_zeros_however_they_are_written():
     for instances in (rows, np.array([[-0.0, 1.0], [0.0, 1.0]])):
         distinct = merge_equal_bags(Bags(instances, [0, 1, 2]), np.zeros(2, int), np.ones(2))
         assert distinct.weight.tolist() == [2.0]
-
-
-def test_repeated_entries_of_sparse_rows_are_summed_in_a_copy():
-    given = sp.csr_matrix(([1.0, 2.0], [1, 1], [0, 2]), shape=(1, 3))
-    rows = as_rows(given)
-    assert rows.data.tolist() == [3.0]
-    assert given.data.tolist() == [1.0, 2.0]

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,43 @@ def test_witnesses_are_the_most_probable_instances(problem):
         assert witness == (model.predict_proba(bag)[:, 1].argmax() if label else -1)
 
 
+def test_witnesses_are_those_of_the_mean_where_hypotheses_disagree():
+    bags, y = make_problem(12, noise=1.0)
+    model = EMDDClassifier(n_starts="all").fit(bags, y)
+    (hypotheses,) = model.hypotheses_
+    first = np.full(12, -1)
+    for i in np.flatnonzero(y):
+        p = [np.exp(-np.square(s * (bags[i] - t)).sum(axis=1)) for t, s in hypotheses]
+        first[i] = p[0].argmax()
+        assert model.witnesses_[i] == np.mean(p, axis=0).argmax()
+    assert (model.witnesses_ != first).any()
+    best = EMDDClassifier(n_starts="all", combine="best").fit(bags, y)
+    assert_array_equal(best.witnesses_, first)
+
+
+def test_number_of_iterations_is_the_most_of_any_hypothesis(problem):
+    model = EMDDClassifier().fit(*problem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        same = EMDDClassifier(max_iter=int(model.n_iter_)).fit(*problem)
+    assert_array_equal(same.hypotheses_, model.hypotheses_)
+    with pytest.warns(ConvergenceWarning):
+        EMDDClassifier(max_iter=int(model.n_iter_) - 1).fit(*problem)
+
+
+def test_probabilities_on_the_targets_are_not_less_than_zero(problem):
+    bags, y = problem
+    model = EMDDClassifier().fit(bags, y)
+    for n_hypotheses in range(2, 30):
+        # So near that the mean of the probabilities is one but for rounding.
+        targets = np.zeros((n_hypotheses, 5))
+        targets[1:] = 1e-9
+        model.hypotheses_ = [np.stack([targets, np.ones_like(targets)], axis=1)]
+        p = model.predict_proba([np.zeros((3, 5))])
+        assert p.min() >= 0
+        assert p.max() <= 1
+
+
 def test_several_classes_are_one_against_the_rest():
     bags, y = make_three_classes()
     labels = np.array(["none", "second", "third"])[y]
@@ -186,6 +224,16 @@ def test_the_unit_of_all_features_and_constant_features_have_no_influence(proble
     assert_array_equal(wider.scales_[5:], 0.0)
 
 
+def test_initial_scale_is_in_the_unit_of_the_features(problem):
+    # One short step, so that the result still tells where it began.
+    bags, y = problem
+    few = {"max_iter": 1, "max_step_iter": 1, "tol": 1e9}
+    model = EMDDClassifier(initial_scale=0.5, **few).fit(bags, y)
+    larger = EMDDClassifier(initial_scale=0.5 / 1024, **few).fit([1024 * bag for bag in bags], y)
+    assert_allclose(larger.scales_, model.scales_ / 1024, rtol=1e-9)
+    assert_allclose(larger.target_, 1024 * model.target_, rtol=1e-9)
+
+
 def test_initial_scale(problem):
     bags, y = problem
     instances = check_bags(bags).instances
@@ -207,6 +255,35 @@ def test_sparse_gives_the_result_of_dense(problem, container):
     assert_allclose(dense.decision_function(sparse_bags), scores, rtol=1e-9)
     assert_allclose(sparse.decision_function(sparse_bags), scores, rtol=1e-4, atol=1e-5)
     assert_array_equal(sparse.witnesses_, dense.witnesses_)
+
+
+def test_repeated_entries_of_sparse_instances_are_summed_in_a_copy(problem):
+    bags, y = problem
+    whole = sp.csr_matrix(check_bags(bags).instances)
+    halves = np.repeat(whole.data / 2, 2), np.repeat(whole.indices, 2), 2 * whole.indptr
+    repeated = sp.csr_matrix(halves, shape=whole.shape)
+    n_stored = repeated.nnz
+    offsets = check_bags(bags).offsets
+    expected = EMDDClassifier().fit(Bags(whole, offsets), y)
+    model = EMDDClassifier().fit(Bags(repeated, offsets), y)
+    assert_array_equal(model.hypotheses_, expected.hypotheses_)
+    scores = expected.decision_function(Bags(whole, offsets))
+    assert_allclose(model.decision_function(Bags(repeated, offsets)), scores, rtol=1e-12)
+    assert repeated.nnz == n_stored
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("size", [1e160, 1e200])
+def test_refuses_features_whose_squares_leave_float64(problem, container, size):
+    bags, y = problem
+    large = [container(size * bag) for bag in bags]
+    with pytest.raises(ValueError, match=r"The features are too large: .* Scale them"):
+        EMDDClassifier().fit(large, y)
+    model = EMDDClassifier().fit([container(bag) for bag in bags], y)
+    given = [container(bags[0]), large[0]]
+    for method in (model.predict_proba, model.decision_function):
+        with pytest.raises(ValueError, match=r"features of bag 1 are too large: .* Scale them"):
+            method(given)
 
 
 def test_sparse_instances_are_never_made_dense(problem, monkeypatch):

@@ -12,7 +12,7 @@ from skmil.diverse_density._likelihood import (
     log_odds,
     nearest_instances,
     objective,
-    squared_distances,
+    scaled_distances,
 )
 
 CONTAINERS = [np.asarray, sp.csr_array]
@@ -34,14 +34,22 @@ def test_distances(rows, container):
         sum((s * (x - t)) ** 2 for x, t, s in zip(row, TARGET, SCALES, strict=True)) for row in rows
     ]
     given = container(rows)
-    assert_allclose(squared_distances(given, TARGET, SCALES), expected, rtol=1e-12)
+    assert_allclose(scaled_distances(given, TARGET, SCALES), expected, rtol=1e-12)
     assert_allclose(expanded_distances(given, given * given, TARGET, SCALES), expected, rtol=1e-12)
 
 
 def test_distances_do_not_cancel_far_from_zero():
     rows = 1e8 + np.array([[1.0], [2.0]])
-    distances = squared_distances(rows, np.array([1e8]), np.ones(1))
+    distances = scaled_distances(rows, np.array([1e8]), np.ones(1))
     assert_array_equal(distances, [1.0, 4.0])
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("unit", [1e-160, 1e160])
+def test_distances_do_not_depend_on_the_unit_of_the_features(rows, container, unit):
+    expected = scaled_distances(rows, TARGET, SCALES)
+    found = scaled_distances(container(unit * rows), unit * TARGET, SCALES / unit)
+    assert_allclose(found, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

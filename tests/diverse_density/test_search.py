@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
 
 from skmil import Bags, check_bags
 from skmil.diverse_density import _search
+from skmil.diverse_density._likelihood import label_losses
 from skmil.diverse_density._search import choose_starts, measure, prepare, search
 
 
@@ -58,6 +60,14 @@ def test_constant_features_have_no_spread(container):
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("size", [1e160, 1e200, 1e308])
+def test_variances_that_leave_float64_are_refused(container, size):
+    rows = size * np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1e-9], [1.0, 1.0]])
+    with pytest.raises(ValueError, match=r"The features are too large: .* Scale them"):
+        measure(container(rows))
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("blocks", [None, (3, 5)])
 def test_starts_are_the_densest_of_each_bag_then_the_second_densest(container, blocks, monkeypatch):
     if blocks:
@@ -81,6 +91,28 @@ def test_starts_are_the_densest_of_each_bag_then_the_second_densest(container, b
     assert choose_starts(problem, ids, 0.7, 4).tolist() == expected[:4]
     ids[expected[5]] = ids[expected[1]]
     assert choose_starts(problem, ids, 0.7, None).tolist() == expected[:5] + expected[6:]
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_starts_are_compared_in_blocks(container, monkeypatch):
+    bags, is_positive = make_bags(12)
+    problem = problem_of(bags.replace_instances(container(bags.instances)), is_positive)
+    candidates = np.flatnonzero(is_positive[bags.bag_index])
+    expected = _search._losses_at(problem, candidates, 0.7)
+    sizes = []
+
+    def spy(distances, labels):
+        sizes.append(len(distances))
+        return label_losses(distances, labels)
+
+    monkeypatch.setattr(_search, "label_losses", spy)
+    for size in (1, 4, len(candidates)):
+        sizes.clear()
+        monkeypatch.setattr(_search, "_BLOCK_STARTS", size)
+        found = _search._losses_at(problem, candidates, 0.7)
+        assert_allclose(found, expected, rtol=1e-12)
+        assert max(sizes) == size
+        assert sum(sizes) == len(candidates)
 
 
 def test_each_iteration_raises_the_likelihood_of_the_bags():
@@ -118,6 +150,23 @@ def test_the_m_step_ends_where_the_likelihood_of_the_chosen_instances_is_highest
     moves = 1e-2 * rng.normal(size=(50, 10)) * np.tile(found[5:] != 0, 2)
     assert loss(found) < loss(start) - 0.1
     assert all(loss(found + move) > loss(found) for move in moves)
+
+
+def test_an_m_step_has_no_more_iterations_than_allowed(monkeypatch):
+    bags, is_positive = make_bags()
+    problem = problem_of(bags, is_positive)
+    start = np.concatenate([problem.rows[1], np.full(5, 0.4)])
+    results = []
+
+    def spy(*args, **kwargs):
+        results.append(minimize(*args, **kwargs))
+        return results[-1]
+
+    monkeypatch.setattr(_search, "minimize", spy)
+    for max_step_iter in (1, 3, 10):
+        _search._maximise(problem, bags.offsets[:-1], start, max_step_iter)
+    assert [result.nit for result in results] == [1, 3, 10]
+    assert results[0].fun > results[1].fun > results[2].fun
 
 
 def test_a_rise_of_the_loss_ends_the_search_with_what_it_had(monkeypatch):
