@@ -132,7 +132,7 @@ def test_probabilities_on_the_targets_are_not_less_than_zero(problem):
     for n_hypotheses in range(2, 30):
         # So near that the mean of the probabilities is one but for rounding.
         targets = np.zeros((n_hypotheses, 5))
-        targets[1:] = 1e-9
+        targets[n_hypotheses // 2 :] = 1e-9
         model.hypotheses_ = [np.stack([targets, np.ones_like(targets)], axis=1)]
         p = model.predict_proba([np.zeros((3, 5))])
         assert p.min() >= 0
