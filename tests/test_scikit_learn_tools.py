@@ -101,9 +101,6 @@ from skmil import (
     check_bags,
 )
 
-# Bags so few and so noisy that some models give up on a class; their scores still say all.
-pytestmark = pytest.mark.filterwarnings("ignore:The model predicts class")
-
 CV = StratifiedKFold(3)
 #: What scikit-learn and NumPy say of bags where they want a table.
 NO_TABLE = "setting an array element with a sequence|[Ee]xpected 2D array|with dim 3"

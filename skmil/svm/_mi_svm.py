@@ -118,9 +118,8 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
 
     MI-SVM has one row for a positive bag and all rows of a negative one. ``"balanced"``
     counts bags, so it does not make up for that. With large bags and a small `C`, giving up
-    every witness can cost least: no bag is then predicted to be positive. A model of two
-    classes to which not one positive training bag is positive comes with a
-    :class:`UserWarning`, unless weights against the positive class ask for it.
+    every witness can cost least; no bag is then predicted to be positive. Increase `C`, or
+    give the positive class a higher weight.
 
     Where `C` is large and the kernel separates all instances of positive bags from all of
     negative bags, mi-SVM has nothing to correct and stops after the first iteration: it is
@@ -233,16 +232,8 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         runs = []
         for row, k in zip(witnesses, targets, strict=True):
             run = self._fit_binary(bags, codes == k, weight, params)
-            positive = bags[codes == k]
-            scores = run.model.decision_function(positive.instances)
-            row[present[codes == k]] = best_instances(scores, positive.offsets)
-            # Of several classes one wins in any case, and weights against the positive class
-            # ask for fewer positive bags.
-            is_asked_for = weight[codes == k].mean() < weight[codes != k].mean()
-            if run.outcome != "converged":
-                _warn_of_outcome(run, self.formulation, self.max_iter)
-            elif len(targets) == 1 and scores.max() <= 0 and not is_asked_for:
-                _warn_of_no_positive(self.classes_)
+            _warn_unless_converged(run, self.formulation, self.max_iter)
+            row[present[codes == k]] = _witnesses(run.model, bags[codes == k])
             runs.append(run)
 
         n_iter = np.array([run.n_iter for run in runs])
@@ -311,18 +302,13 @@ def _with_svm_rows(bags):
     return bags.replace_instances(as_rows(bags.instances), feature_names=bags.feature_names)
 
 
-def _warn_of_outcome(run, formulation, max_iter):
+def _witnesses(model, bags):
+    return best_instances(model.decision_function(bags.instances), bags.offsets)
+
+
+def _warn_unless_converged(run, formulation, max_iter):
+    if run.outcome == "converged":
+        return
     subject = {"bag": "The choice of witnesses", "instance": "The choice of instance labels"}
     problem = _PROBLEMS[run.outcome].format(max_iter=max_iter)
     warnings.warn(f"{subject[formulation]} {problem}", ConvergenceWarning, stacklevel=4)
-
-
-def _warn_of_no_positive(classes):
-    warnings.warn(
-        f"The model predicts class {classes.tolist()[1]!r} for none of the training bags of "
-        "this class, so hardly ever for others: their witnesses are too few beside all the "
-        "instances of the other bags. Increase C, compare kernel='linear', scale the "
-        "features otherwise, or give the class a higher class_weight.",
-        UserWarning,
-        stacklevel=4,
-    )

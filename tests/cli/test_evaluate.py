@@ -51,7 +51,6 @@ def evaluate(estimators, data, n_jobs=1):
     return results
 
 
-@pytest.mark.filterwarnings("ignore:The model predicts class 1 for none")
 @pytest.mark.parametrize("name", ["misvm-bag", "statistics"])
 def test_scores_are_those_of_scikit_learn(name, data):
     estimator = ESTIMATORS[name].build(False, 0)

@@ -21,7 +21,6 @@ def test_names_can_be_typed_and_told_apart():
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.filterwarnings("ignore:The model predicts class 'yes' for none")  # 12 bags are few
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("sparse", [False, True])
 def test_each_is_a_new_unfitted_classifier_that_takes_the_bags(name, sparse):

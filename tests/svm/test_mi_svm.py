@@ -215,7 +215,6 @@ def test_score_of_a_bag_does_not_depend_on_the_others(problem):
     np.testing.assert_allclose(alone, model.decision_function(bags), rtol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:The model predicts class 1 for none")
 def test_class_weight_raises_the_scores_of_its_class():
     bags, y = make_problem(40, seed=3)
     means = [
@@ -267,9 +266,9 @@ def test_identical_instances_are_no_problem(formulation):
     assert model.witnesses_.tolist() == [0, 0, -1, -1]
     assert model.predict(bags).tolist() == [1, 1, 0, 0]
     same = [np.ones((2, 2))] * 4  # nothing tells the classes apart, and gamma has no scale
-    with pytest.warns(UserWarning, match="The model predicts class 1 for none"):
-        model = MISVMClassifier(formulation=formulation).fit(same, [1, 1, 0, 0])
-    assert np.isfinite(model.decision_function(same)).all()
+    assert np.isfinite(
+        MISVMClassifier(formulation=formulation).fit(same, [1, 1, 0, 0]).decision_function(same)
+    ).all()
 
 
 def test_warns_at_max_iter(problem):
@@ -299,28 +298,6 @@ def test_warns_of_a_cycle(problem, monkeypatch):
         model = MISVMClassifier().fit(*problem)
     assert model.n_iter_ == 3
     assert Path(record[0].filename) == Path(__file__)  # points at the caller
-
-
-def test_warns_of_a_model_to_which_nothing_is_positive():
-    rng = np.random.default_rng(0)
-    y = np.arange(20) % 2
-    bags = [rng.normal(size=(50, 4)) for _ in y]
-    for bag, label in zip(bags, y, strict=True):
-        bag[0, 0] += 4.0 * label  # one witness, 50 instances of a negative bag
-    names = np.array(["no", "yes"])[y]
-    message = "predicts class 'yes' for none of the training bags of this class.*Increase C"
-    with pytest.warns(UserWarning, match=message) as record:
-        model = MISVMClassifier(C=0.1).fit(bags, names)
-    assert Path(record[0].filename) == Path(__file__)  # points at the caller
-    assert set(model.predict(bags)) == {"no"}
-    # Not where remedies help, where weights ask for it, or where another class wins.
-    assert "yes" in MISVMClassifier(C=100.0).fit(bags, names).predict(bags)
-    heavy = MISVMClassifier(C=0.1, class_weight={"yes": 50.0}).fit(bags, names)
-    assert "yes" in heavy.predict(bags)
-    light = MISVMClassifier(C=0.1, class_weight={"yes": 0.1}).fit(bags, names)
-    assert set(light.predict(bags)) == {"no"}
-    MISVMClassifier(C=0.1).fit(bags, names, sample_weight=np.where(y == 1, 0.1, 1.0))
-    MISVMClassifier(C=0.1).fit(bags, np.arange(20) % 3)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +356,7 @@ def test_search_over_a_pipeline(problem):
     bags, y = problem
     model = make_pipeline(InstanceTransformer(StandardScaler()), MISVMClassifier())
     grid = {
-        "misvmclassifier__C": [1.0, 10.0],
+        "misvmclassifier__C": [0.1, 10.0],
         "instancetransformer__transformer__with_mean": [False],
     }
     search = GridSearchCV(model, grid, cv=3).fit(check_bags(bags), y)
