@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["centre_of", "squared_distances"]
+__all__ = ["centre_of", "squared_distances", "squared_norms"]
 
 #: A squared distance below this share of the squared norms is computed from the difference.
 _CANCELLED = 1e-5
@@ -52,15 +52,34 @@ def squared_distances(left, right, centre):
     return _compare_dense(left, right, centre)
 
 
+def squared_norms(rows):
+    """Return the squared Euclidean norm of each row, summed in float64.
+
+    Parameters
+    ----------
+    rows : ndarray or CSR matrix of shape (n_rows, n_features)
+        Rows.
+
+    Returns
+    -------
+    squares : ndarray of float64 of shape (n_rows,)
+        One value per row.
+    """
+    if sp.issparse(rows):
+        rows = rows.astype(np.float64, copy=False)
+        return np.asarray(rows.multiply(rows).sum(axis=1)).reshape(-1)
+    return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+
+
 def _compare_dense(left, right, centre):
     def compare(rows, columns):
         a, b = left[rows], right[columns]
         shifted_a, shifted_b = _subtract(a, centre), _subtract(b, centre)
         block, cancelled = _expand(
-            shifted_a @ shifted_b.T, _squared_norms(shifted_a), _squared_norms(shifted_b)
+            shifted_a @ shifted_b.T, squared_norms(shifted_a), squared_norms(shifted_b)
         )
         for i, j in _in_chunks(cancelled, width=a.shape[1]):
-            block[i, j] = _squared_norms(_subtract(a[i], b[j]))
+            block[i, j] = squared_norms(_subtract(a[i], b[j]))
         return block
 
     return compare
@@ -72,9 +91,9 @@ def _compare_sparse(left, right):
     def compare(rows, columns):
         a, b = left[rows], right[columns]
         # Only the products are dense: one number for each pair of the block.
-        block, cancelled = _expand((a @ b.T).toarray(), _sparse_norms(a), _sparse_norms(b))
+        block, cancelled = _expand((a @ b.T).toarray(), squared_norms(a), squared_norms(b))
         for i, j in _in_chunks(cancelled, width):
-            block[i, j] = _sparse_norms(a[i] - b[j])
+            block[i, j] = squared_norms(a[i] - b[j])
         return block
 
     return compare
@@ -98,11 +117,3 @@ def _in_chunks(pairs, width):
 def _subtract(left, right):
     """Return the difference in float64, and row by row, so that it is rounded the same."""
     return np.subtract(left, right, dtype=np.float64, order="C")
-
-
-def _squared_norms(rows):
-    return np.einsum("ij,ij->i", rows, rows)
-
-
-def _sparse_norms(rows):
-    return np.asarray(rows.multiply(rows).sum(axis=1)).ravel()

@@ -84,11 +84,10 @@ def test_differences_are_held_in_chunks(container, monkeypatch):
     assert_allclose(compute(container(rows), container(rows)), expected, rtol=1e-11)
 
     sizes = []
-    for name in ("_squared_norms", "_sparse_norms"):
-        original = getattr(_distances, name)
-        monkeypatch.setattr(
-            _distances, name, lambda a, f=original: sizes.append(a.shape[0]) or f(a)
-        )
+    original = _distances.squared_norms
+    monkeypatch.setattr(
+        _distances, "squared_norms", lambda a: sizes.append(a.shape[0]) or original(a)
+    )
     monkeypatch.setattr(_distances, "_CHUNK", 21)
     assert_allclose(compute(container(rows), container(rows)), expected, rtol=1e-11)
     assert max(sizes[2:]) <= 7  # the first two are the norms of both sides

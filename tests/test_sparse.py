@@ -4,16 +4,15 @@ Caught are the conversions that SciPy has, and, whichever way it is done, the me
 copy of the instances would take.
 """
 
-import os
 import tracemalloc
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from estimators import is_neural, public_classifiers, public_estimators, seeded
+from real_data import path_of
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -192,9 +191,7 @@ def test_what_makes_bags_dense_is_caught(way):
 @pytest.fixture(scope="module")
 def web_pages():
     """Return training bags, labels, test bags, labels of the published split of web1."""
-    if "SKMIL_DATA_DIR" not in os.environ:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    path = Path(os.environ["SKMIL_DATA_DIR"]) / "web1.npz"
+    path = path_of("web1")
     bags, y = read_bags(path)
     split = np.load(path)["split"]
     train, test = np.flatnonzero(split == 0), np.flatnonzero(split == 1)

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["InstanceKernel", "products", "quietly", "squared_norms"]
+from skmil._distances import centre_of, squared_norms
+
+__all__ = ["InstanceKernel", "products", "quietly"]
 
 #: What overflows is refused where the kernel of the bags is known, with advice.
 quietly = np.errstate(over="ignore", invalid="ignore")
@@ -62,6 +64,7 @@ class InstanceKernel:
             return self._rbf_blocks(left, right)
         return lambda i, j: self._of_products(products(left[i], right[j]))
 
+    @quietly
     def of_same(self, rows):
         """Return the kernel of each instance with itself.
 
@@ -84,7 +87,7 @@ class InstanceKernel:
     def _rbf_blocks(self, left, right):
         # Distances do not change with the origin, but round less the nearer it is.
         dense = not (sp.issparse(left) or sp.issparse(right))
-        origin = right.mean(axis=0, dtype=np.float64) if dense else None
+        origin = centre_of(right)
 
         @quietly
         def compare(i, j):
@@ -128,26 +131,6 @@ class InstanceKernel:
                 "correct the callable."
             )
         return block if self.power == 1 else np.power(block, self.power, out=block)
-
-
-@quietly
-def squared_norms(rows):
-    """Return the squared Euclidean norm of each row, summed in float64.
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n_rows, n_features)
-        Instances.
-
-    Returns
-    -------
-    squares : ndarray of float64 of shape (n_rows,)
-        One value per row.
-    """
-    if sp.issparse(rows):
-        rows = rows.astype(np.float64, copy=False)
-        return np.asarray(rows.multiply(rows).sum(axis=1)).reshape(-1)
-    return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
 
 
 @quietly

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from skmil._distances import squared_norms
 from skmil._pairs import reduce_pairs
 from skmil.bags import Bags
-from skmil.kernels._instances import products, squared_norms
+from skmil.kernels._instances import products, quietly
 
 __all__ = [
     "WeightedBags",
@@ -105,6 +106,7 @@ def symmetric_sums(kernel, bags):
     return values
 
 
+@quietly
 def self_sums(kernel, bags):
     """Return the sum of each bag with itself.
 

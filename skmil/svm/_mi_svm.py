@@ -271,7 +271,9 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
 
     def _svc_params(self, bags, weight):
         gamma = self.gamma
-        if gamma == "scale":
+        if self.kernel == "linear":
+            gamma = 1.0  # of no influence
+        elif gamma == "scale":
             same = np.zeros(bags.n_instances, dtype=int)
             rows, _, weight = merge_equal_rows(
                 bags.instances, same, np.repeat(weight, bags.bag_sizes)

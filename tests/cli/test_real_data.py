@@ -1,10 +1,8 @@
 """The named estimators on real bags, where they are at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from real_data import path_of
 
 from skmil._cli._data import load_data
 from skmil._cli._evaluate import cross_validate
@@ -14,10 +12,7 @@ from skmil._cli._registry import ESTIMATORS
 
 @pytest.fixture(scope="module")
 def tiger():
-    folder = os.environ.get("SKMIL_DATA_DIR")
-    if folder is None:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    return load_data(str(Path(folder) / "tiger.npz"))
+    return load_data(str(path_of("tiger")))
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """SingleInstanceClassifier against the classifier it wraps, bag by bag."""
 
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
+from real_data import load
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -33,7 +32,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 from strategies import ragged_bags
 
-from skmil import Bags, check_bags
+from skmil import check_bags
 from skmil.compose import InstanceTransformer, SingleInstanceClassifier
 
 AGGREGATIONS = {"max": np.max, "mean": np.mean}
@@ -405,14 +404,6 @@ def test_pickle_and_clone(problem):
 
 
 # --- Real data ---------------------------------------------------------------------------
-
-
-def load(name):
-    """Read a data set from SKMIL_DATA_DIR; its bags, labels and published folds."""
-    if "SKMIL_DATA_DIR" not in os.environ:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    data = np.load(Path(os.environ["SKMIL_DATA_DIR"]) / f"{name}.npz")
-    return Bags(data["instances"].astype(float), data["offsets"]), data["y"], data
 
 
 @pytest.mark.parametrize(("name", "bound"), [("musk1", 0.75), ("tiger", 0.75)])

@@ -1,11 +1,10 @@
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
+from real_data import path_of
 
 from skmil.datasets._files import read_bags, read_folds
 
@@ -207,9 +206,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path, name):
 
 @pytest.mark.parametrize("name", sorted(KNOWN_SIZES))
 def test_published_data_have_their_published_sizes(name):
-    if "SKMIL_DATA_DIR" not in os.environ:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    bags, y = read_bags(Path(os.environ["SKMIL_DATA_DIR"]) / f"{name}.npz")
+    bags, y = read_bags(path_of(name))
     assert (bags.n_bags, y.sum(), bags.n_instances, bags.n_features) == KNOWN_SIZES[name]
 
 

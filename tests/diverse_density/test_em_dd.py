@@ -1,6 +1,5 @@
 """EMDDClassifier as an estimator: what goes in and what comes out."""
 
-import os
 import pickle
 import re
 import warnings
@@ -11,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
+from real_data import load
 from scipy.special import logit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -393,19 +393,6 @@ def test_pickle_and_clone(problem):
     copy = pickle.loads(pickle.dumps(model))
     assert_array_equal(copy.decision_function(bags), model.decision_function(bags))
     assert_array_equal(clone(model).fit(bags, y).hypotheses_, model.hypotheses_)
-
-
-def load(name):
-    """Read a data set from SKMIL_DATA_DIR; its bags, labels and published folds."""
-    if "SKMIL_DATA_DIR" not in os.environ:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    data = np.load(Path(os.environ["SKMIL_DATA_DIR"]) / f"{name}.npz")
-    if "csr_data" in data:
-        parts = data["csr_data"], data["csr_indices"], data["csr_indptr"]
-        instances = sp.csr_array(parts, shape=tuple(data["csr_shape"])).astype(float)
-    else:
-        instances = data["instances"].astype(float)
-    return Bags(instances, data["offsets"]), data["y"], data
 
 
 def test_musk1_on_its_published_folds():

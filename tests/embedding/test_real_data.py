@@ -1,24 +1,13 @@
 """Sparse web pages of 5,863 features, where they are at hand: no embedding makes them dense."""
 
-import os
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from real_data import load
 
-from skmil import Bags
 from skmil.embedding import BagFisherVector, BagVLAD, MILESEmbedding
-
-
-def read_web1():
-    folder = os.environ.get("SKMIL_DATA_DIR")
-    if folder is None:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    data = np.load(Path(folder) / "web1.npz")
-    parts = (data["csr_data"], data["csr_indices"], data["csr_indptr"])
-    return Bags(sp.csr_array(parts, shape=tuple(data["csr_shape"])), data["offsets"])
 
 
 @pytest.mark.parametrize(
@@ -31,7 +20,7 @@ def read_web1():
     ids=lambda value: type(value).__name__,
 )
 def test_sparse_pages_stay_sparse(embedding, n_columns, monkeypatch):
-    bags = read_web1()
+    bags, _, _ = load("web1")
     whole = bags.n_instances * bags.n_features * 8
     for container in (sp.csr_array, sp.csr_matrix):
         for name in ("toarray", "todense"):

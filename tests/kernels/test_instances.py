@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics.pairwise import laplacian_kernel
 
-from skmil.kernels._instances import InstanceKernel, squared_norms
+from skmil._distances import squared_norms
+from skmil.kernels._instances import InstanceKernel
 
 
 def name_of(kernel):

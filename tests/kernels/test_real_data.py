@@ -1,11 +1,9 @@
 """Kernels of real bags, where they are at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from real_data import path_of
 from sklearn.model_selection import PredefinedSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
@@ -14,16 +12,9 @@ from sklearn.svm import SVC
 from skmil import BagKernel, Bags, InstanceTransformer
 
 
-def read(name):
-    folder = os.environ.get("SKMIL_DATA_DIR")
-    if folder is None:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    return np.load(Path(folder) / f"{name}.npz")
-
-
 @pytest.mark.parametrize(("method", "C", "least"), [("set", 1.0, 0.78), ("graph", 10.0, 0.82)])
 def test_musk1_on_its_published_folds(method, C, least):
-    data = read("musk1")
+    data = np.load(path_of("musk1"))
     bags = Bags(data["instances"], data["offsets"])
     model = make_pipeline(
         InstanceTransformer(), BagKernel(method=method), SVC(kernel="precomputed", C=C)
@@ -39,7 +30,7 @@ def test_musk1_on_its_published_folds(method, C, least):
 @pytest.mark.parametrize("method", ["set", "graph"])
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "poly"])
 def test_sparse_documents_are_never_made_dense(method, kernel, monkeypatch):
-    data = read("web1")
+    data = np.load(path_of("web1"))
     parts = (data["csr_data"], data["csr_indices"], data["csr_indptr"])
     rows = sp.csr_matrix(parts, shape=tuple(data["csr_shape"]))
     bags = InstanceTransformer(MaxAbsScaler()).fit_transform(Bags(rows, data["offsets"]))

@@ -1,8 +1,6 @@
 """CitationKNNClassifier by the definition, one query at a time."""
 
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from real_data import path_of
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_score
@@ -237,15 +236,8 @@ def test_sparse_bags_are_classified_without_being_made_dense(container, monkeypa
     assert_allclose(found, expected, atol=1e-11)
 
 
-def read(name):
-    folder = os.environ.get("SKMIL_DATA_DIR")
-    if folder is None:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    return np.load(Path(folder) / f"{name}.npz")
-
-
 def test_musk1_on_its_published_folds():
-    data = read("musk1")
+    data = np.load(path_of("musk1"))
     bags, y = Bags(data["instances"], data["offsets"]), data["y"]
     model = make_pipeline(InstanceTransformer(), CitationKNNClassifier(metric="minimum"))
     scores = cross_val_score(model, bags, y, cv=PredefinedSplit(data["folds"][0]))
@@ -253,7 +245,7 @@ def test_musk1_on_its_published_folds():
 
 
 def test_sparse_web_pages():
-    data = read("web1")
+    data = np.load(path_of("web1"))
     parts = (data["csr_data"], data["csr_indices"], data["csr_indptr"])
     bags = Bags(sp.csr_array(parts, shape=data["csr_shape"]), data["offsets"])
     train, test = np.flatnonzero(data["split"] == 0), np.flatnonzero(data["split"] == 1)

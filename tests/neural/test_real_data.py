@@ -1,32 +1,21 @@
 """Real bags with published folds, where they are at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from real_data import load
 from sklearn.model_selection import PredefinedSplit, cross_validate
 
 from skmil import (
     AttentionMILClassifier,
-    Bags,
     DPMINNClassifier,
     InstanceNetClassifier,
     MINetClassifier,
 )
 
 
-def read(name):
-    folder = os.environ.get("SKMIL_DATA_DIR")
-    if folder is None:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    data = np.load(Path(folder) / f"{name}.npz")
-    return Bags(data["instances"], data["offsets"]), data["y"], data
-
-
 @pytest.mark.slow
 def test_musk1_on_its_published_folds():
-    bags, y, data = read("musk1")
+    bags, y, data = load("musk1")
     scores = cross_validate(
         DPMINNClassifier(random_state=0),
         bags,
@@ -41,7 +30,7 @@ def test_musk1_on_its_published_folds():
 
 @pytest.mark.parametrize("name", ["musk1", "news_sci_space"])
 def test_training_starts_unsaturated_on_raw_descriptors_and_on_tf_idf(name):
-    bags, y, _ = read(name)
+    bags, y, _ = load(name)
     start = DPMINNClassifier(max_epochs=1, learning_rate=1e-12, random_state=0).fit(bags, y)
     p = start.predict_proba(bags)[:, 1]
     assert p.mean() == pytest.approx(0.5, abs=0.01)
@@ -59,7 +48,7 @@ def test_training_starts_unsaturated_on_raw_descriptors_and_on_tf_idf(name):
     ids=lambda classifier: type(classifier).__name__,
 )
 def test_raw_descriptors_of_images_are_learnt_from_three_published_folds(classifier):
-    bags, y, data = read("tiger")
+    bags, y, data = load("tiger")
     test = data["folds"][1] < 7
     classifier.fit(bags[~test], y[~test])
     # Chance is 0.5; each of the three gets more than 0.75.

@@ -1,6 +1,5 @@
 """MISVMClassifier as an estimator: what goes in and what comes out."""
 
-import os
 import pickle
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from real_data import load
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import roc_auc_score
@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from skmil import Bags, check_bags
+from skmil import check_bags
 from skmil.compose import InstanceTransformer
 from skmil.svm import MISVMClassifier
 
@@ -362,19 +362,6 @@ def test_search_over_a_pipeline(problem):
     search = GridSearchCV(model, grid, cv=3).fit(check_bags(bags), y)
     assert search.best_params_["instancetransformer__transformer__with_mean"] is False
     assert search.predict(bags).shape == (len(bags),)
-
-
-def load(name):
-    """Read a data set from SKMIL_DATA_DIR; its bags, labels and published folds."""
-    if "SKMIL_DATA_DIR" not in os.environ:
-        pytest.skip("SKMIL_DATA_DIR does not name a directory of data sets")
-    data = np.load(Path(os.environ["SKMIL_DATA_DIR"]) / f"{name}.npz")
-    if "csr_data" in data:
-        parts = data["csr_data"], data["csr_indices"], data["csr_indptr"]
-        instances = sp.csr_array(parts, shape=tuple(data["csr_shape"])).astype(float)
-    else:
-        instances = data["instances"].astype(float)
-    return Bags(instances, data["offsets"]), data["y"], data
 
 
 @pytest.mark.parametrize(("formulation", "C"), [("bag", 1.0), ("bag", 10.0), ("instance", 10.0)])
