@@ -5,7 +5,9 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch, check_random_state
 
 from skmil.bags import Bags
-from skmil.datasets._layout import check_integer, draw_layout
+from skmil.datasets._assumptions import make_rule
+from skmil.datasets._checks import check_integer
+from skmil.datasets._layout import draw_layout
 
 _DESCRIPTION = """\
 Bags of handwritten digits
@@ -52,9 +54,10 @@ def load_digit_bags(
         Number of bags.
     target_digit : int, default=9
         The digit, from 0 to 9, that makes a bag positive.
-    bag_size : int or (int, int), default=(4, 10)
-        Number of images in every bag, or the range, ends included, from which the size of
-        each bag is drawn uniformly.
+    bag_size : int, (int, int) or frozen distribution, default=(4, 10)
+        Number of images in every bag; or the range, ends included, from which the size of
+        each bag is drawn uniformly; or a frozen distribution of SciPy to draw it from, as in
+        :func:`make_bags`.
     positive_fraction : float, default=0.5
         Share of positive bags, rounded to whole bags.
     witness_rate : float, default=0.1
@@ -116,7 +119,7 @@ def load_digit_bags(
     check_integer("target_digit", target_digit, 0, 9)
     rng = check_random_state(random_state)
     offsets, target, instance_labels = draw_layout(
-        n_bags, bag_size, positive_fraction, witness_rate, 2, rng
+        n_bags, bag_size, positive_fraction, witness_rate, 2, make_rule("standard"), rng
     )
     source = load_digits()
     is_target = source.target == target_digit

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from scipy import stats
 
-from skmil.datasets._layout import check_integer, check_number, draw_layout
+from skmil.datasets._assumptions import make_rule
+from skmil.datasets._layout import concept_counts, draw_layout, draw_sizes
 
 DEFAULTS = {
     "n_bags": 20,
@@ -15,7 +18,9 @@ DEFAULTS = {
 
 
 def draw(seed=0, **parameters):
-    return draw_layout(**DEFAULTS | parameters, rng=np.random.RandomState(seed))
+    parameters = DEFAULTS | parameters
+    rule = make_rule("standard", n_classes=parameters["n_classes"])
+    return draw_layout(**parameters, rule=rule, rng=np.random.RandomState(seed))
 
 
 @given(
@@ -71,6 +76,66 @@ def test_witnesses_lie_anywhere_in_the_bag_and_positive_bags_anywhere_among_bags
     assert 50 < target[:150].sum() < 100
 
 
+@pytest.mark.parametrize("distribution", [stats.poisson(9), stats.lognorm(1, scale=20)])
+def test_sizes_from_a_distribution(distribution):
+    sizes = np.diff(draw(bag_size=distribution, n_bags=2000)[0])
+    assert sizes.min() >= 1
+    assert np.median(sizes) == pytest.approx(distribution.median(), rel=0.1)
+    # The same values, rounded: nothing else is done to them.
+    drawn = distribution.rvs(size=50, random_state=np.random.RandomState(7))
+    sizes = draw_sizes(distribution, 50, 1, np.random.RandomState(7))
+    assert_array_equal(sizes, np.maximum(1, np.rint(drawn)))
+    assert sizes.dtype == np.int64
+
+
+def test_sizes_from_a_distribution_are_raised_to_the_least():
+    assert draw_sizes(stats.poisson(0.5), 100, 3, np.random.RandomState(0)).min() == 3
+
+
+class Broken:
+    """A distribution that draws no numbers."""
+
+    def rvs(self, size, random_state):
+        return np.full(size, np.nan)
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        stats.norm(1e12),
+        stats.multivariate_normal([5, 5]),
+        Broken(),
+    ],
+)
+def test_sizes_without_bound_or_of_two_dimensions_are_refused(distribution):
+    with pytest.raises(ValueError, match="Choose a distribution of one dimension"):
+        draw_sizes(distribution, 10, 1, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [stats.norm, stats.lognorm, stats.poisson, stats.multivariate_normal, Broken],
+)
+def test_distributions_that_are_not_frozen_are_refused(distribution):
+    with pytest.raises(TypeError, match=r"bag_size must be a frozen .* scale=10\)"):
+        draw(bag_size=distribution)
+
+
+def test_a_distribution_of_given_values_is_frozen_by_a_call():
+    distribution = stats.rv_discrete(values=([5, 9], [0.5, 0.5]))
+    with pytest.raises(TypeError, match="frozen"):
+        draw(bag_size=distribution)
+    assert set(np.diff(draw(bag_size=distribution())[0])) == {5, 9}
+
+
+def test_concept_counts_against_a_loop():
+    rng = np.random.RandomState(0)
+    labels = rng.randint(-1, 4, size=30)
+    offsets = np.array([0, 1, 9, 10, 30])
+    expected = [[(bag == k).sum() for k in (1, 2, 3)] for bag in np.split(labels, offsets[1:-1])]
+    assert_array_equal(concept_counts(labels, offsets, 3), expected)
+
+
 def test_no_positive_bag_if_none_is_asked_for():
     _, target, instance_labels = draw(positive_fraction=0.0)
     assert not target.any()
@@ -87,8 +152,8 @@ def test_no_positive_bag_if_none_is_asked_for():
         ({"bag_size": 0}, ValueError, "bag_size must be at least 1, got 0"),
         ({"bag_size": (0, 3)}, ValueError, "bag_size must be at least 1, got 0"),
         ({"bag_size": (5, 3)}, ValueError, r"got \(5, 3\). Swap the two"),
-        ({"bag_size": (5, 6, 7)}, TypeError, "an integer or a pair"),
-        ({"bag_size": "large"}, TypeError, "an integer or a pair"),
+        ({"bag_size": (5, 6, 7)}, TypeError, "an integer, a pair .* or a frozen"),
+        ({"bag_size": "large"}, TypeError, "an integer, a pair .* or a frozen"),
         ({"bag_size": (2, 3.5)}, TypeError, "bag_size must be an integer, got 3.5"),
         ({"positive_fraction": 1.5}, ValueError, "from 0 to 1, got 1.5"),
         ({"positive_fraction": np.nan}, ValueError, "positive_fraction .* got nan"),
@@ -100,15 +165,3 @@ def test_no_positive_bag_if_none_is_asked_for():
 def test_parameters_without_sense_are_refused(parameters, error, message):
     with pytest.raises(error, match=message):
         draw(**parameters)
-
-
-def test_check_integer_takes_numpy_integers_but_no_booleans():
-    check_integer("n", np.int32(3), 1)
-    with pytest.raises(TypeError, match="n must be an integer, got True"):
-        check_integer("n", True, 0)
-
-
-def test_check_number_refuses_infinity():
-    check_number("x", np.float32(3), 0)
-    with pytest.raises(ValueError, match="x must be a finite number at least 0, got inf"):
-        check_number("x", np.inf, 0)

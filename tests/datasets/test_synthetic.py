@@ -113,3 +113,59 @@ def test_parameters_without_sense_are_refused(parameters, message):
 def test_parameters_are_given_by_name():
     with pytest.raises(TypeError):
         make_bags(100)
+
+
+def test_flipped_labels_leave_the_bags_and_the_truth_alone():
+    clean = make_bags(n_bags=2000, n_classes=4, random_state=0)
+    noisy = make_bags(n_bags=2000, n_classes=4, flip_y=0.4, random_state=0)
+    assert_array_equal(clean.target, clean.true_target)
+    assert_array_equal(clean.target, noisy.true_target)
+    assert_array_equal(clean.bags.instances, noisy.bags.instances)
+    is_changed = noisy.target != noisy.true_target
+    assert is_changed.mean() == pytest.approx(0.4 * 3 / 4, abs=0.04)
+    # Whatever the class, and to any other.
+    rates = [is_changed[noisy.true_target == k].mean() for k in range(4)]
+    assert_allclose(rates, 0.3, atol=0.08)
+    counts = np.bincount(noisy.target[is_changed & (noisy.true_target == 0)], minlength=4)
+    assert counts[0] == 0
+    assert counts[1:].min() > 70
+
+
+def test_noise_is_added_to_the_same_bags():
+    clean = make_bags(n_bags=500, random_state=0)
+    noisy = make_bags(n_bags=500, noise=0.5, random_state=0)
+    assert_array_equal(clean.instance_labels, noisy.instance_labels)
+    difference = noisy.bags.instances - clean.bags.instances
+    assert_allclose(difference.std(axis=0), 0.5, atol=0.03)
+    assert_allclose(difference.mean(axis=0), 0, atol=0.03)
+
+
+def test_the_bags_of_a_seed_stay_what_they_are():
+    data = make_bags(n_bags=3, n_features=2, n_informative=1, bag_size=2, random_state=0)
+    assert data.target.tolist() == [0, 1, 1]
+    assert data.instance_labels.tolist() == [0, 0, 1, 0, 0, 1]
+    expected = [
+        [0.97873798, 2.2408932],
+        [1.86755799, -0.97727788],
+        [2.45008842, -0.15135721],
+        [-0.10321885, 0.4105985],
+        [0.14404357, 1.45427351],
+        [2.26103773, 0.12167502],
+    ]
+    assert_allclose(data.bags.instances, expected, atol=1e-8)
+
+
+def test_every_concept_has_a_vertex_of_its_own():
+    data = make_bags(
+        n_bags=500,
+        assumption="presence",
+        n_concepts=3,
+        n_informative=2,
+        class_sep=4,
+        random_state=0,
+    )
+    centres = {
+        tuple(np.sign(data.bags.instances[data.instance_labels == k, :2].mean(axis=0)))
+        for k in (1, 2, 3)
+    }
+    assert len(centres) == 3
