@@ -1,10 +1,12 @@
 """Configuration of the documentation; see https://www.sphinx-doc.org for what the names mean."""
 
+import csv
 import re
 import tomllib
 from pathlib import Path
 
 import skmil
+from skmil.datasets._catalogue import load_catalogue
 
 project = "skmil"
 author = "skmil developers"
@@ -68,6 +70,21 @@ def unlink_inherited_docstring(app, what, name, obj, options, lines):
         lines[:] = text.split("\n")
 
 
+def write_dataset_table(app):
+    """Write the table of published data sets from the catalogue that fetch_dataset uses."""
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    with (folder / "datasets.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        counts = ("bags", "positive", "instances", "features")
+        table.writerow(["name", *counts])
+        for entry in load_catalogue().entries.values():
+            row = [getattr(entry, f"n_{count}") for count in counts]
+            row = ["\N{EN DASH}" if count is None else count for count in row]
+            table.writerow([f"``{entry.name}``", *row])
+
+
 def setup(app):
-    """Register the hook; Sphinx calls this."""
+    """Register the hooks; Sphinx calls this."""
+    app.connect("builder-inited", write_dataset_table)
     app.connect("autodoc-process-docstring", unlink_inherited_docstring)

@@ -1,6 +1,8 @@
 """Settings of all tests."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,3 +22,28 @@ def _torch_seed():
     import torch
 
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_folder():
+    """Give a folder whose permissions count: root, who may do everything, becomes nobody.
+
+    What the test imports has to be imported before, for nobody may read it.
+    """
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no permissions of folders")
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if is_root:
+            os.chown(folder, _NOBODY, -1)
+            os.seteuid(_NOBODY)
+        try:
+            yield folder
+        finally:
+            if is_root:
+                os.seteuid(0)
+            folder.chmod(0o700)
+
+
+_NOBODY = 65534

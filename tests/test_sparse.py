@@ -27,7 +27,7 @@ from skmil import (
     MISVMClassifier,
     SingleInstanceClassifier,
 )
-from skmil.datasets._files import read_bags
+from skmil.datasets import read_npz
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "instance_weights")
 CONTAINERS = [
@@ -192,7 +192,8 @@ def test_what_makes_bags_dense_is_caught(way):
 def web_pages():
     """Return training bags, labels, test bags, labels of the published split of web1."""
     path = path_of("web1")
-    bags, y = read_bags(path)
+    data = read_npz(path)
+    bags, y = data.bags, data.target
     split = np.load(path)["split"]
     train, test = np.flatnonzero(split == 0), np.flatnonzero(split == 1)
     return bags[train], y[train], bags[test], y[test]

@@ -11,12 +11,30 @@ from skmil._cli._registry import DEFAULT, ESTIMATORS
 PUBLISHED = "published"
 
 _EPILOG = """\
-DATA may be a file:
-  .npz  arrays instances, offsets and y; bag i is rows offsets[i]:offsets[i+1].
-        Sparse instances: csr_data, csr_indices, csr_indptr and csr_shape.
-        folds of shape (n_repeats, n_bags), if any: where each bag is tested.
-  .csv  one row per instance, with a header; a column names the bag, another
-        one its label, all others are numeric features.
+DATA may be a name from --list. Published data sets are downloaded when first
+used, to the folder that the environment variable SKMIL_DATA names, otherwise to
+~/skmil_data. Published folds are read from folds_5x10.csv in the sub-folder of
+the data set, if you put it there.
+
+DATA may be a file or a folder:
+  .csv .tsv .parquet
+            one row per instance, with names of columns; one column names the
+            bag, another one its label, all others are numeric features.
+  a folder of .h5, .npy or .npz files
+            one file per bag, such as the features of a slide; see --labels.
+  a folder that Bags.save wrote
+            with the labels as target.
+  .npz      arrays instances, offsets and y; bag i is rows
+            offsets[i]:offsets[i+1]. Sparse instances: csr_data, csr_indices,
+            csr_indptr and csr_shape. If there are any, folds of shape
+            (n_repeats, n_bags): where each bag is tested.
+  .mat .arff .data .svm .svmlight .libsvm
+            MATLAB, Weka, C4.5 and SVMlight, as multiple instance data are
+            published in them.
+  a folder with data.csv, bagids.csv and labels.csv
+            as in MIProblems, and folds*.csv, if any.
+Text and .mat files may be compressed (.csv.gz). The user guide has more on each
+format, as has help() of the readers in skmil.datasets.
 
 All estimators are scored on the same folds; features are scaled on the training
 bags only. Exit codes: 0 success, 1 an estimator failed, 2 wrong usage,
@@ -55,7 +73,11 @@ def parse_arguments(argv=None):
         allow_abbrev=False,
     )
     parser.add_argument(
-        "data", metavar="DATA", nargs="?", default="digits", help="digits, synthetic or a file"
+        "data",
+        metavar="DATA",
+        nargs="?",
+        default="digits",
+        help="a name from --list, a file or a folder (default: %(default)s)",
     )
     parser.add_argument(
         "--estimators",
@@ -68,7 +90,7 @@ def parse_arguments(argv=None):
         type=_folds,
         default=5,
         metavar="N",
-        help=f"a number, or {PUBLISHED} for those in the .npz file (default: %(default)s)",
+        help=f"a number, or {PUBLISHED} for those that come with the data (default: %(default)s)",
     )
     parser.add_argument("--repeats", type=_integer(1), default=1, help="default: %(default)s")
     parser.add_argument(
@@ -85,6 +107,12 @@ def parse_arguments(argv=None):
     )
     parser.add_argument("--bag-column", metavar="NAME", help="of a table (default: bag)")
     parser.add_argument("--label-column", metavar="NAME", help="of a table (default: label)")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a table with columns slide_id (or the like) and label, for a folder with one file "
+        "per bag; or the word subfolders, if these are named after the labels",
+    )
     parser.add_argument("--save", metavar="FILE", type=Path, help="write all scores as JSON")
     parser.add_argument(
         "--progress",

@@ -9,8 +9,10 @@ import scipy.sparse as sp
 
 from skmil._cli._errors import UsageError, unknown_name
 from skmil.bags import Bags
-from skmil.datasets import load_digit_bags, make_bags
-from skmil.datasets._files import SUFFIXES, read_bags, read_folds
+from skmil.datasets import fetch_dataset, list_datasets, load_digit_bags, make_bags
+from skmil.datasets.readers import read_bags, read_folder, read_table
+from skmil.datasets.readers._bags import READERS, reader_of, suffixes
+from skmil.datasets.readers._open import inner_suffix
 
 #: Name, what it is, and how it is made. Each is always the same, whatever the seed.
 BUILT_IN = {
@@ -62,15 +64,19 @@ class Data:
         }
 
 
-def load_data(name, bag_column=None, label_column=None):
+def load_data(name, bag_column=None, label_column=None, labels=None, progress=None):
     """Return the data set of that name, or read the file.
 
     Parameters
     ----------
     name : str
-        A built-in name or a path.
+        The name of a built-in or published data set, or the path of a file or folder.
     bag_column, label_column : str, default=None
         Columns of a table; None for the usual names.
+    labels : str, default=None
+        Where the labels are of bags that lie in a file each; see `read_folder`.
+    progress : bool, default=None
+        Show the progress of a download; None does if standard error is a terminal.
 
     Returns
     -------
@@ -82,34 +88,58 @@ def load_data(name, bag_column=None, label_column=None):
     UsageError
         If there is no such data set, or it cannot be used for classification.
     """
-    columns = {"bag_column": bag_column, "label_column": label_column}
+    columns = {"bag": bag_column, "label": label_column}
     columns = {role: column for role, column in columns.items() if column is not None}
-    suffix = Path(name).suffix.lower()
-    if columns and suffix != ".csv":
-        option = next(iter(columns)).replace("_", "-")
-        raise UsageError(f"--{option} is for .csv files only, and {name!r} is none.")
+    names = [*BUILT_IN, *list_datasets()]
+    if columns and (name in names or reader_of(name) is not read_table):
+        option = next(iter(columns))
+        tables = suffixes(read_table)
+        raise UsageError(f"--{option}-column is for {tables} files only, and {name!r} is none.")
+    if labels is not None:
+        if name in names or reader_of(name) is not read_folder:
+            raise UsageError(
+                f"--labels is for folders with one file per bag only, and {name!r} is none."
+            )
+        columns["labels"] = labels
     folds = None
     if name in BUILT_IN:
         bags, y = BUILT_IN[name][1]()
-    elif suffix in SUFFIXES:
+    elif name in names:
+        bags, y, folds = _fetch(name, progress)
+    elif _is_path(name):
         bags, y, folds = _read(name, columns)
-    elif suffix or Path(name).exists():
-        raise UsageError(f"{name}: bags are read from {' or '.join(SUFFIXES)} files only.")
     else:
-        raise unknown_name("data set", name, BUILT_IN)
+        raise unknown_name("data set", name, names)
+    if y is None:
+        advice = " Name a table of them with --labels." if reader_of(name) is read_folder else ""
+        raise UsageError(f"{name}: there are no labels to learn from.{advice}")
     if y.dtype.kind == "f" and not np.array_equal(y, np.rint(y)):
         value = y[y != np.rint(y)][0]
         raise UsageError(f"{name}: labels must be classes, got the number {value}.")
-    return Data(name if name in BUILT_IN else Path(name).name, bags, y, folds)
+    return Data(name if name in names else Path(name).name, bags, y, folds)
+
+
+def _is_path(name):
+    """Return whether it is a file or folder that is meant, there or not, rather than a name."""
+    path = Path(name)
+    return bool(path.suffix) or len(path.parts) > 1 or path.exists()
+
+
+def _fetch(name, progress):
+    try:
+        data = fetch_dataset(name, progress=progress)
+    except (ImportError, OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    return data.bags, data.target, data.folds
 
 
 def _read(name, columns):
     try:
-        bags, y = read_bags(name, **columns)
-        return bags, y, read_folds(name, bags.n_bags)
+        data = read_bags(name, **columns)
+        return data.bags, data.target, data.folds
     except FileNotFoundError:
         path = Path(name)
-        there = [p.name for p in path.parent.glob("*") if p.suffix.lower() in SUFFIXES]
+        there = [p.name for p in path.parent.glob("*") if inner_suffix(p) in READERS]
         near = difflib.get_close_matches(path.name, there, n=1)
         advice = f" Did you mean {path.parent / near[0]}?" if near else ""
         raise UsageError(f"there is no file {name}.{advice}") from None

@@ -81,7 +81,8 @@ def published_splits(y, folds, n_repeats):
     _classes(y)
     if folds is None:
         raise UsageError(
-            "--folds published needs an .npz file with an array 'folds'. Give a number instead."
+            "--folds published needs data with folds, such as an .npz file with an array 'folds', "
+            "or folds_5x10.csv in the folder of a published data set. Give a number instead."
         )
     if n_repeats > len(folds):
         raise UsageError(f"--repeats {n_repeats} is more than the {len(folds)} published repeats.")

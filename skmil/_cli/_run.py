@@ -44,7 +44,13 @@ def _compare(arguments):
     )
 
     _check_writable(arguments.save)
-    data = load_data(arguments.data, arguments.bag_column, arguments.label_column)
+    data = load_data(
+        arguments.data,
+        arguments.bag_column,
+        arguments.label_column,
+        arguments.labels,
+        arguments.progress,
+    )
     if arguments.folds == PUBLISHED:
         splits = published_splits(data.y, data.folds, arguments.repeats)
     else:
@@ -88,8 +94,9 @@ def _evaluate(estimators, data, splits, titles, arguments):
 
 
 def _listing():
-    """Return the names of all estimators and built-in data sets."""
+    """Return the names of all estimators and data sets."""
     from skmil._cli._data import BUILT_IN
+    from skmil.datasets._catalogue import load_catalogue
 
     width = max(map(len, [*ESTIMATORS, *BUILT_IN]))
     lines = ["Estimators (* by default):"]
@@ -98,6 +105,10 @@ def _listing():
         lines.append(f"{mark} {name.ljust(width)}  {entry.title.ljust(10)}  {entry.summary}")
     lines += ["Data sets:"]
     lines += [f"  {name.ljust(width)}  {summary}" for name, (summary, _) in BUILT_IN.items()]
+    published = load_catalogue().entries
+    width = max(map(len, published))
+    lines += ["Published data sets, downloaded when first used:"]
+    lines += [f"  {name.ljust(width)}  {entry.title}" for name, entry in published.items()]
     return "\n".join(lines)
 
 

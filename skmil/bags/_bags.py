@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from skmil.bags._frame import read_frame
+from skmil.bags._storage import load_bags, save_bags
 
 
 class Bags:
@@ -99,6 +101,8 @@ class Bags:
         frame: Any,
         bag: Any,
         label: Any = None,
+        *,
+        features: Any = None,
     ) -> tuple[Bags, NDArray[Any] | None]:
         """Build bags from a long table: one row per instance, a column that names its bag.
 
@@ -108,13 +112,16 @@ class Bags:
         Parameters
         ----------
         frame : pandas.DataFrame of shape (n_instances, n_columns)
-            The table. Every column other than `bag` and `label` is a feature and must be
-            numeric.
+            The table. Every column other than `bag` and `label` is a feature, unless
+            `features` names those to use, and must be numeric.
         bag : column name
             The column that says which bag an instance belongs to.
         label : column name, default=None
             The column with the bag's label, the same in all rows of a bag. None for data
             without labels.
+        features : list of column names, default=None
+            The columns to use as features, in this order. None takes all that are neither
+            the bag nor the label.
 
         Returns
         -------
@@ -126,7 +133,8 @@ class Bags:
         Raises
         ------
         ValueError
-            If a column, a bag identifier or a label is missing, or a bag has two labels.
+            If a column, a bag identifier or a label is missing, a bag has two labels, or
+            `features` names a column twice.
 
         Examples
         --------
@@ -144,8 +152,109 @@ class Bags:
         >>> y
         array([1, 0])
         """
-        instances, offsets, names, y = read_frame(frame, bag, label)
+        instances, offsets, names, y = read_frame(frame, bag, label, features)
         return cls(instances, offsets, feature_names=names), y
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], *, mmap_mode: Literal["r", "c"] | None = "r"
+    ) -> Bags:
+        """Open bags that `save` wrote, without reading the instances.
+
+        The instances are mapped into memory: a part of them is read from the disk when it is
+        looked at, and given up again when memory is short, so that bags can be larger than it.
+        (Of sparse bags the columns of the entries are read once, to check them.) All files are
+        checked as far as that needs no instance; :func:`check_bags` checks the values.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            The folder.
+        mmap_mode : {"r", "c"} or None, default="r"
+            ``"r"`` maps the instances, which cannot be changed; with ``"c"`` they can, but
+            changes stay in memory; None reads everything into memory at once.
+
+        Returns
+        -------
+        bags : Bags
+            The bags. For what was saved along with them, such as labels, use
+            :func:`skmil.datasets.read_saved`.
+
+        Raises
+        ------
+        skmil.datasets.DataFileError
+            If a file is damaged, or does not fit the others.
+        OSError
+            If the folder or a file cannot be opened.
+
+        Notes
+        -----
+        Workers that joblib starts for ``n_jobs=2`` open the files themselves rather than get
+        a copy of the instances. Anything else that pickles the bags stores their values.
+        """
+        instances, offsets, names = load_bags(folder, mmap_mode)
+        return cls(instances, offsets, feature_names=names)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        **arrays: ArrayLike | None,
+    ) -> None:
+        """Write the bags into a new folder, from which `load` maps them into memory.
+
+        The folder appears under its name only when it is complete. The instances are written
+        in blocks, so that memory-mapped bags larger than the memory can be saved as well.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            The folder to create, in one that exists.
+        overwrite : bool, default=False
+            Whether to replace saved bags of that name. A folder with anything else in it is
+            never replaced.
+        **arrays : array-like or None
+            What to keep along with the bags, by name: arrays of numbers or strings with a row
+            for each bag, such as ``target`` and ``bag_ids``, or for each instance, such as
+            ``instance_labels``; or published ``folds`` of shape (n_repeats, n_bags).
+            :func:`skmil.datasets.read_saved` returns them. None is left out.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder exists already.
+        TypeError
+            If the instances, or a further array, are neither numbers nor strings.
+        ValueError
+            If a further array has a row neither for each bag nor for each instance.
+
+        See Also
+        --------
+        skmil.datasets.read_folder : Pack files with one bag each into such a folder.
+
+        Notes
+        -----
+        The folder holds ``bags.json`` and plain ``.npy`` files: ``instances.npy``, or
+        ``csr_data.npy``, ``csr_indices.npy`` and ``csr_indptr.npy`` for sparse bags;
+        ``offsets.npy``; and one for each further array.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from skmil import Bags
+        >>> from skmil.datasets import read_saved
+        >>> folder = Path(tempfile.mkdtemp()) / "slides"
+        >>> bags = Bags(np.eye(3), offsets=[0, 2, 3])
+        >>> bags.save(folder, target=["benign", "malignant"])
+        >>> Bags.load(folder)
+        Bags(2 bags, 3 instances, 3 features, float64)
+        >>> read_saved(folder).target.tolist()
+        ['benign', 'malignant']
+        """
+        save_bags(folder, self.instances, self.offsets, self.feature_names, arrays, overwrite)
 
     @property
     def n_bags(self) -> int:
@@ -280,11 +389,11 @@ def _check_offsets(offsets: ArrayLike, n_instances: int) -> NDArray[np.int64]:
             f"got shape {array.shape} and dtype {array.dtype}."
         )
     array = array.astype(np.int64, copy=False)
-    if array[0] != 0 or array[-1] != n_instances or (np.diff(array) < 0).any():
+    falls = bool((array[1:] < array[:-1]).any())  # differences could overflow
+    if array[0] != 0 or array[-1] != n_instances or falls:
         raise ValueError(
             f"offsets must rise from 0 to the number of instances, {n_instances}; "
-            f"they go from {array[0]} to {array[-1]}"
-            + (" and fall in between." if (np.diff(array) < 0).any() else ".")
+            f"they go from {array[0]} to {array[-1]}" + (" and fall in between." if falls else ".")
         )
     return array
 

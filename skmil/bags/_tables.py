@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmil.bags._npy import blocks_of
+
 #: How an error ends that a misread input may have caused.
 HINT = (
     "X is a list of 2-D arrays, one per bag, each of shape (n_instances, n_features). "
@@ -113,27 +115,44 @@ def shared_column_names(X: Sequence[Any] | NDArray[Any]) -> NDArray[Any] | None:
 
 def refuse_non_finite(instances: Any, offsets: NDArray[np.int64]) -> None:
     """Raise an error that names bag, instance and feature of the first NaN or infinity."""
-    dense = isinstance(instances, np.ndarray)
-    values = instances if dense else instances.data
-    # The sum is finite when all values are (short of overflow): one pass without a mask.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum(dtype=np.float64)):
-            return
-    finite = np.isfinite(values)
-    if finite.all():
+    found = first_non_finite(instances)
+    if found is None:
         return
-    if dense:
-        row, column = np.argwhere(~finite)[0]
-    else:
-        entry = np.flatnonzero(~finite)[0]
-        row = np.searchsorted(instances.indptr, entry, side="right") - 1
-        column = instances.indices[entry]
-    kind = "NaN" if np.isnan(instances[row, column]) else "infinity (inf)"
+    row, column, kind = found
     i = int(np.searchsorted(offsets, row, side="right")) - 1
     raise ValueError(
         f"Bag {i} contains {kind}: instance {row - offsets[i]}, feature {column}. "
         "Input X must be finite: fill the value in or drop the instance."
     )
+
+
+def first_non_finite(instances: Any) -> tuple[int, int, str] | None:
+    """Return row, column and kind of the first NaN or infinity, or None if there is none."""
+    dense = isinstance(instances, np.ndarray)
+    values = instances if dense else instances.data
+    # The sum is finite when all values are (short of overflow): one pass without a mask.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum(dtype=np.float64)):
+            return None
+    start = 0
+    for block in blocks_of(values):  # no mask of everything: the values may be a memory map
+        finite = np.isfinite(block)
+        if not finite.all():
+            first = np.argwhere(~finite)[0]
+            break
+        start += len(block)
+    else:
+        return None
+    row, column = start + int(first[0]), int(first[-1])
+    if not dense:
+        row, column = _place(instances, row)
+    return row, column, "NaN" if np.isnan(instances[row, column]) else "infinity (inf)"
+
+
+def _place(matrix: Any, entry: int) -> tuple[int, int]:
+    """Return row and column of a stored entry of a CSR matrix."""
+    row = int(np.searchsorted(matrix.indptr, entry, side="right")) - 1
+    return row, int(matrix.indices[entry])
 
 
 def refuse_width(i: int, width: int, expected: int) -> NoReturn:

@@ -4,6 +4,9 @@ import numpy as np
 
 __all__ = ["dense_statistics", "sparse_statistics"]
 
+#: So many values are computed with at a time, lest there be a few copies of all of them.
+_MOST_VALUES = 2**20
+
 
 def dense_statistics(rows, offsets, names):
     """Compute statistics of each segment of a dense matrix.
@@ -22,6 +25,24 @@ def dense_statistics(rows, offsets, names):
     tables : dict of str to ndarray of float64 of shape (n_segments, n_columns)
         The statistics by name.
     """
+    parts = [
+        _dense_statistics(rows[offsets[i] : offsets[j]], offsets[i : j + 1] - offsets[i], names)
+        for i, j in _groups(offsets, max(1, _MOST_VALUES // rows.shape[1]))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _groups(offsets, most_rows):
+    """Yield first and last, exclusive, of segments that have so many rows or are one alone."""
+    start = 0
+    while start < len(offsets) - 1:
+        stop = int(np.searchsorted(offsets, offsets[start] + most_rows, side="right")) - 1
+        stop = max(stop, start + 1)
+        yield start, stop
+        start = stop
+
+
+def _dense_statistics(rows, offsets, names):
     starts = offsets[:-1]
     sizes = np.diff(offsets)
     tables = {}

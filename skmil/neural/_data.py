@@ -10,6 +10,9 @@ from torch.utils.data import Dataset
 
 from skmil.bags import take_rows
 
+#: How many instances of a memory map are scaled at a time.
+_BLOCK_ROWS = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
@@ -34,10 +37,18 @@ class PackedBatch:
 def fit_scaler(bags, bag_weight):
     """Fit mean and standard deviation of the instances, each weighted as its bag.
 
-    Sparse instances are not centred by the scaler itself, :func:`standardize` does that.
+    Sparse instances are not centred by the scaler itself, :func:`standardize` does that. The
+    scaler would make several copies of all; of instances in a memory map it gets blocks.
     """
     scaler = StandardScaler(with_mean=isinstance(bags.instances, np.ndarray))
-    return scaler.fit(bags.instances, sample_weight=np.repeat(bag_weight, bags.bag_sizes))
+    weight = np.repeat(bag_weight, bags.bag_sizes)
+    if not isinstance(bags.instances, np.memmap):
+        return scaler.fit(bags.instances, sample_weight=weight)
+    for start in range(0, bags.n_instances, _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        if weight[block].any():
+            scaler.partial_fit(bags.instances[block], sample_weight=weight[block])
+    return scaler
 
 
 def standardize(instances, scaler, dtype):
@@ -53,8 +64,8 @@ def standardize(instances, scaler, dtype):
 class PackedBags(Dataset):
     """Bags that hand out packed batches of standardised tensors.
 
-    A dense instance matrix is standardised once and kept; a sparse one stays sparse and is
-    made dense a batch at a time.
+    A dense instance matrix is standardised once and kept. A sparse one stays sparse, and one that
+    is mapped into memory stays on the disk: they are made dense and standardised a batch at a time.
 
     Parameters
     ----------
@@ -74,11 +85,11 @@ class PackedBags(Dataset):
         self.offsets = bags.offsets
         self._dtype = dtype
         self._scaler = scaler
-        self._sparse = None
-        if isinstance(bags.instances, np.ndarray):
+        self._raw = None
+        if isinstance(bags.instances, np.ndarray) and not isinstance(bags.instances, np.memmap):
             self._dense = torch.from_numpy(_writable(standardize(bags.instances, scaler, dtype)))
         else:
-            self._sparse = bags.instances
+            self._raw = bags.instances
         if codes is not None:
             self.codes = torch.from_numpy(codes.astype(np.int64))
             self.weights = torch.from_numpy(weights.astype(dtype))
@@ -92,8 +103,8 @@ class PackedBags(Dataset):
     def batch(self, indices):
         """Return the chosen bags as a :class:`PackedBatch`."""
         rows, offsets = take_rows(self.offsets, indices)
-        if self._sparse is not None:
-            chosen = standardize(self._sparse[rows], self._scaler, self._dtype)
+        if self._raw is not None:
+            chosen = standardize(self._raw[rows], self._scaler, self._dtype)
             instances = torch.from_numpy(chosen)
         elif len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(indices) == 1).all():
             instances = self._dense[rows[0] : rows[-1] + 1]
@@ -152,5 +163,5 @@ def batches_of_instances(dataset, max_instances=16384):
 
 
 def _writable(array):
-    """Copy a read-only array, such as a memory map, since torch warns of wrapping one."""
+    """Copy a read-only array, since torch warns of wrapping one."""
     return array if array.flags.writeable else array.copy()

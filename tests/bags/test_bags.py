@@ -110,6 +110,7 @@ def test_repr_says_what_is_inside():
         (np.ones((3, 1)), [0, 2], ValueError, "rise from 0 to the number of instances, 3"),
         (np.ones((3, 1)), [1, 3], ValueError, "they go from 1 to 3"),
         (np.ones((3, 1)), [0, 2, 1, 3], ValueError, "fall in between"),
+        (np.ones((3, 1)), [0, 2**63 - 1, -2, 3], ValueError, "fall in between"),
         (np.ones((3, 1)), [[0, 3]], ValueError, "1-D array"),
         (np.ones((3, 1)), [0.0, 3.0], ValueError, "integers"),
         (np.ones((3, 1)), [], ValueError, "1-D array"),
@@ -327,8 +328,8 @@ def test_from_frame_equals_grouping(identifiers):
         ({"molecule": ["b", None, "b", "a"]}, ValueError, "Row 1 does not say which bag"),
         ({"label": ["yes", "no", "no", "no"]}, ValueError, "Bag 'b' has more than one value"),
         ({"label": ["yes", "no", None, "no"]}, ValueError, "Row 2 has no label"),
-        ({"x": ["1", "2", "3", "four"]}, TypeError, "frame is not numeric"),
-        ({"x": [1.0, np.nan, 3.0, 4.0]}, ValueError, "Bag 1 contains NaN: instance 0, feature 0"),
+        ({"x": ["1", "2", "3", "four"]}, TypeError, "Column 'x' is not numeric: it holds 'four'"),
+        ({"x": [1.0, np.nan, 3.0, 4.0]}, ValueError, "Row 1, of bag 'a', has no value"),
     ],
 )
 def test_from_frame_refuses_what_makes_no_bags(change, error, message):
@@ -407,3 +408,49 @@ def test_joblib_maps_dumped_bags(tmp_path):
     assert _memory_of(mapped) is not None
     assert_same_bags(check_bags(mapped), bags)
     assert_same_bags(mapped[[2, 0]], [LIST[2], LIST[0]])
+
+
+def test_from_frame_takes_the_named_features_in_their_order():
+    frame = long_table().assign(file="slide.png")
+    bags, y = Bags.from_frame(frame, bag="molecule", label="label", features=["z", "x"])
+    assert_same_bags(bags, [np.array([[5, 1], [7, 3]]), np.array([[6, 2], [8, 4]])])
+    assert_array_equal(bags.feature_names, ["z", "x"])
+    assert_array_equal(y, ["yes", "no"])
+    assert_array_equal(Bags.from_frame(frame, "molecule", features=["x"])[0].feature_names, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "message"),
+    [
+        (["x", "y"], ValueError, "the column 'y', which the frame has not; its columns are"),
+        (["x", "z", "x"], ValueError, "column 'x' is there twice"),
+        (["x", "label"], ValueError, "'label', which holds the bag or the label"),
+        (["molecule"], ValueError, "'molecule', which holds the bag or the label"),
+        ([], ValueError, "names no column"),
+        ("x", TypeError, "a list of column names, got the string 'x'"),
+    ],
+)
+def test_from_frame_refuses_features_that_cannot_be_chosen(features, error, message):
+    with pytest.raises(error, match=message):
+        Bags.from_frame(long_table(), bag="molecule", label="label", features=features)
+
+
+def test_from_frame_refuses_a_feature_that_two_columns_have():
+    frame = pd.concat([long_table(), long_table()[["x"]]], axis=1)
+    with pytest.raises(ValueError, match="column 'x' is there twice"):
+        Bags.from_frame(frame, bag="molecule", label="label", features=["x"])
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "error", "message"),
+    [
+        ([1.0, 2.0], "bag", ValueError, "The bag and the label are both column 'bag'"),
+        ([1.0, np.nan], "label", ValueError, "Row 1, of bag '007', has no value .* column 'x'"),
+        (["red", 2.0], "label", TypeError, "Column 'x' is not numeric: it holds 'red'.*features="),
+    ],
+)
+def test_a_frame_that_is_no_bags_names_the_column(column, label, error, message):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"bag": ["7", "007"], "x": column, "label": [0, 1]})
+    with pytest.raises(error, match=message):
+        Bags.from_frame(frame, bag="bag", label=label)

@@ -1,14 +1,18 @@
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
+from real_data import raw_path_of
+from sklearn.utils import Bunch
 
 from skmil import check_bags
 from skmil._cli._data import BUILT_IN, Data, load_data
 from skmil._cli._errors import UsageError
+from skmil.datasets import DownloadError
 
 
 @pytest.fixture
@@ -42,17 +46,48 @@ def test_an_archive(archive):
     assert data.y.tolist() == [0, 1, 1]
 
 
-def test_a_table_with_its_columns(table):
-    pytest.importorskip("pandas")
-    data = load_data(str(table), bag_column="molecule", label_column="active")
+@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
+def test_a_table_with_its_columns(table, suffix):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    path = table.with_name(f"again{suffix}")
+    frame = pd.read_csv(table)
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if "tsv" in suffix else ",")
+    data = load_data(str(path), bag_column="molecule", label_column="active")
+    assert data.name == path.name
     assert data.bags.bag_sizes.tolist() == [2, 1]
     assert data.y.tolist() == ["no", "yes"]
 
 
+def test_a_folder_with_its_folds(tmp_path):
+    (tmp_path / "data.csv").write_text("0.5\t1.5\t2.5\n")
+    (tmp_path / "bagids.csv").write_text("1\n1\n2\n")
+    (tmp_path / "labels.csv").write_text("1\n1\n0\n")
+    (tmp_path / "folds_1x2.csv").write_text("0,1\n")
+    data = load_data(f"{tmp_path}/")
+    assert data.name == tmp_path.name
+    assert data.bags.bag_sizes.tolist() == [2, 1]
+    assert data.y.tolist() == [1, 0]
+    assert data.folds.tolist() == [[0, 1]]
+    (tmp_path / "data.csv").unlink()
+    with pytest.raises(UsageError, match=r"there is no file data\.csv"):
+        load_data(str(tmp_path))
+
+
+def test_bags_without_labels_cannot_be_learnt(archive, monkeypatch):
+    monkeypatch.setattr(
+        "skmil._cli._data.read_bags", lambda name: Bunch(bags=1, target=None, folds=1)
+    )
+    with pytest.raises(UsageError, match=r"three\.npz: there are no labels to learn from"):
+        load_data(str(archive))
+
+
 def test_a_table_without_its_columns(table):
-    pytest.importorskip("pandas")
     with pytest.raises(
-        UsageError, match=r"two\.csv: no column 'bag' .* 'molecule', .*--bag-column"
+        UsageError, match=r"two\.csv, line 1: no column 'bag' .* 'molecule', .*--bag-column"
     ):
         load_data(str(table))
 
@@ -85,7 +120,8 @@ def test_sparse_bags_are_known_as_such():
         ("unheard-of", "unknown data set 'unheard-of'. See --list"),
         ("missing.npz", "there is no file missing.npz"),
         ("nowhere/missing.csv", "there is no file nowhere/missing.csv"),
-        ("bags.mat", "bags.mat: bags are read from .npz or .csv files only"),
+        ("nowhere/missing", "there is no file nowhere/missing"),
+        ("bags.xls", "bags.xls: bags are read from .arff, .* files only"),
     ],
 )
 def test_data_that_are_not_there(name, message):
@@ -96,6 +132,9 @@ def test_data_that_are_not_there(name, message):
 def test_a_misspelt_file_comes_with_the_nearest_one(archive):
     with pytest.raises(UsageError, match=r"no file .*tree\.npz. Did you mean .*three\.npz\?"):
         load_data(str(archive.with_name("tree.npz")))
+    archive.with_name("slides.tsv.gz").touch()
+    with pytest.raises(UsageError, match=r"no file .*slide\.tsv. Did you mean .*slides\.tsv\.gz\?"):
+        load_data(str(archive.with_name("slide.tsv")))
 
 
 def test_a_directory_is_no_data_set(tmp_path):
@@ -109,16 +148,16 @@ def test_a_directory_is_no_data_set(tmp_path):
 
 def test_columns_are_for_tables_only(archive):
     for name in ("digits", str(archive)):
-        with pytest.raises(UsageError, match=r"--bag-column is for \.csv files only"):
+        with pytest.raises(UsageError, match=r"--bag-column is for \.csv, .* files only"):
             load_data(name, bag_column="bag")
-    with pytest.raises(UsageError, match=r"--label-column is for \.csv files only"):
+    with pytest.raises(UsageError, match=r"--label-column is for .* or \.tsv files only"):
         load_data("digits", label_column="label")
 
 
 def test_a_missing_package_is_a_plain_message(table, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"pip install skmil\[data\]"):
-        load_data(str(table))
+        load_data(str(table.rename(table.with_suffix(".parquet"))))
 
 
 @pytest.mark.parametrize(("labels", "fits"), [([0.0, 1.0, 1.0], True), ([0.0, 0.5, 1.0], False)])
@@ -141,3 +180,58 @@ def test_published_folds_come_with_the_data(archive, tmp_path):
     np.savez(path, **np.load(archive), folds=np.array([[0, 1]]))
     with pytest.raises(UsageError, match="'folds' needs a row for each repeat"):
         load_data(str(path))
+
+
+def test_a_published_data_set_by_its_name(monkeypatch, tmp_path):
+    shutil.copy(raw_path_of("musk1.data.gz"), tmp_path)
+    monkeypatch.setenv("SKMIL_DATA", str(tmp_path))
+    data = load_data("musk1")
+    assert data.name == "musk1"
+    assert data.bags.n_instances == 476
+    assert data.folds is None
+    (tmp_path / "musk1").mkdir()
+    folds = np.arange(92) % 10
+    np.savetxt(tmp_path / "musk1" / "folds_5x10.csv", [folds, folds[::-1]], "%d", ",")
+    assert_array_equal(load_data("musk1").folds, [folds, folds[::-1]])
+
+
+def test_a_published_data_set_that_cannot_be_had(monkeypatch):
+    wanted = []
+
+    def fetch(name, progress):
+        wanted.append((name, progress))
+        raise DownloadError("No mirror delivered it.")
+
+    monkeypatch.setattr("skmil._cli._data.fetch_dataset", fetch)
+    with pytest.raises(UsageError, match="No mirror delivered it"):
+        load_data("fox", progress=True)
+    assert wanted == [("fox", True)]
+    with pytest.raises(UsageError, match=r"'foxx'. Did you mean fox\?"):
+        load_data("foxx")
+    with pytest.raises(UsageError, match=r"--bag-column is for .* and 'fox' is none"):
+        load_data("fox", bag_column="bag")
+
+
+def test_a_folder_with_a_file_for_each_bag_needs_labels(tmp_path):
+    pytest.importorskip("pandas")
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    for name in ("a", "b"):
+        np.save(folder / f"{name}.npy", np.eye(2))
+    table = tmp_path / "labels.csv"
+    table.write_text("slide_id,label\na,yes\nb,no\n")
+    assert load_data(str(folder), labels=str(table)).y.tolist() == ["yes", "no"]
+    with pytest.raises(UsageError, match=r"no labels to learn from\. .* --labels"):
+        load_data(str(folder))
+    for name in ("digits", "musk1", str(table)):
+        with pytest.raises(UsageError, match="--labels is for folders"):
+            load_data(name, labels=str(table))
+
+
+def test_sub_folders_may_be_labels(tmp_path):
+    for label in ("left", "right"):
+        (tmp_path / label).mkdir()
+        np.save(tmp_path / label / f"{label}_1.npy", np.eye(2))
+    assert load_data(str(tmp_path), labels="subfolders").y.tolist() == ["left", "right"]
+    with pytest.raises(UsageError, match="pass labels='subfolders'"):
+        load_data(str(tmp_path))

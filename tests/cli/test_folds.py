@@ -48,7 +48,7 @@ def test_published_folds_are_used_as_they_are():
 @pytest.mark.parametrize(
     ("y", "folds", "n_repeats", "message"),
     [
-        (Y, None, 1, "needs an .npz file with an array 'folds'"),
+        (Y, None, 1, "needs data with folds, such as an .npz file with an array"),
         (Y, PUBLISHED, 3, "--repeats 3 is more than the 2 published repeats"),
         ([0, 0, 1, 1], np.array([[0, 0, 1, 1]]), 1, "fold 0 of repeat 0 leaves bags of one class"),
         (["a", "a"], np.array([[0, 1]]), 1, "all bags have the label a; two classes are needed"),

@@ -10,7 +10,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
 
 from skmil._cli import _run, main
 from skmil._cli._registry import ESTIMATORS, Entry
-from skmil.datasets import load_digit_bags, make_bags
+from skmil.datasets import list_datasets, load_digit_bags, make_bags
 
 FAST = ["--estimators", "statistics"]
 
@@ -106,7 +106,7 @@ def test_the_list_of_names(capsys):
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = {word for line in lines for word in line.split()}
-    assert {*ESTIMATORS, "digits", "synthetic"} <= words
+    assert {*ESTIMATORS, "digits", "synthetic", *list_datasets()} <= words
     assert max(map(len, lines)) < 80
 
 
@@ -120,7 +120,8 @@ def test_the_list_of_names(capsys):
         (["--folds", "101"], "--folds 101 is more than the 100 bags of the smallest class, 0."),
         (
             ["--folds", "published"],
-            "--folds published needs an .npz file with an array 'folds'. Give a number instead.",
+            "--folds published needs data with folds, such as an .npz file with an array 'folds', "
+            "or folds_5x10.csv in the folder of a published data set. Give a number instead.",
         ),
         (["--save", "no/where.json"], "--save no/where.json: there is no directory no."),
     ],

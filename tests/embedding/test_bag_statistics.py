@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,9 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 from strategies import bag_sizes
 
-from skmil import check_bags
-from skmil.embedding import BagStatistics
+from skmil import Bags, check_bags
+from skmil.datasets import make_bags
+from skmil.embedding import BagStatistics, _segments
 
 ALL = ("mean", "std", "min", "max", "sum", "size")
 
@@ -182,3 +184,26 @@ def test_search_over_a_pipeline():
     copy = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(copy.predict(bags), search.predict(bags))
     assert clone(search).estimator[0].statistics == ("mean", "std", "min", "max")
+
+
+@pytest.mark.parametrize("most_values", [1, 7, 100])
+def test_bags_may_be_computed_with_in_groups(monkeypatch, most_values):
+    bags = make_bags(n_bags=12, random_state=0).bags
+    statistics = ["mean", "std", "min", "max", "sum", "size"]
+    expected = BagStatistics(statistics).fit_transform(bags)
+    monkeypatch.setattr(_segments, "_MOST_VALUES", most_values)
+    got = BagStatistics(statistics).fit_transform(bags)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_allclose(got[3], BagStatistics(statistics).fit_transform([bags[3]])[0])
+
+
+def test_statistics_take_no_copies_of_all_instances(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(2**16, 2**6)).astype(np.float32)  # 16 MiB
+    Bags(rows, np.arange(0, 2**16 + 1, 2**9)).save(tmp_path / "bags")
+    bags = Bags.load(tmp_path / "bags")
+    tracemalloc.start()
+    try:
+        BagStatistics(["mean", "std", "max"]).fit_transform(bags)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * rows.nbytes
+    finally:
+        tracemalloc.stop()

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 from strategies import ragged_bags
 
-from skmil import check_bags
+from skmil import Bags, check_bags
 from skmil.neural._data import BagLoader, PackedBags, batches_of_instances, fit_scaler
 
 
@@ -93,3 +95,40 @@ def test_memory_mapped_bags_are_read_without_warning(tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     dataset = PackedBags(check_bags([mapped]), None, "float32")
     assert dataset.batch(np.array([0])).instances.shape == (4, 3)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_memory_mapped_bags_stay_on_the_disk(tmp_path, scale):
+    rows = np.random.default_rng(0).normal(size=(2**13, 2**8)).astype(np.float32)  # 8 MiB
+    bags = Bags(rows, np.arange(0, 2**13 + 1, 2**6))
+    bags.save(tmp_path / "bags")
+    mapped = check_bags(Bags.load(tmp_path / "bags"))
+    scaler = fit_scaler(bags, np.ones(bags.n_bags)) if scale else None
+    whole = PackedBags(bags, scaler, "float32")
+    tracemalloc.start()
+    try:
+        dataset = PackedBags(mapped, scaler, "float32")
+        batches = [dataset.batch(np.array(i)).instances for i in ([0, 1, 2], [127, 5])]
+        assert tracemalloc.get_traced_memory()[1] < rows.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    assert_array_equal(batches[0], whole.batch(np.array([0, 1, 2])).instances)
+    assert_array_equal(batches[1], whole.batch(np.array([127, 5])).instances)
+
+
+def test_a_scaler_of_memory_mapped_bags_gets_them_in_blocks(tmp_path):
+    rows = 5 + np.random.default_rng(0).normal(size=(2**14, 2**7)).astype(np.float32)  # 8 MiB
+    bags = Bags(rows, np.arange(0, 2**14 + 1, 2**6))
+    weight = np.random.default_rng(1).uniform(size=bags.n_bags)
+    weight[:100] = 0
+    bags.save(tmp_path / "bags")
+    mapped = Bags.load(tmp_path / "bags")
+    whole = fit_scaler(bags, weight)
+    tracemalloc.start()
+    try:
+        scaler = fit_scaler(mapped, weight)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * rows.nbytes
+    finally:
+        tracemalloc.stop()
+    assert_allclose(scaler.mean_, whole.mean_, rtol=1e-6)
+    assert_allclose(scaler.scale_, whole.scale_, rtol=1e-6)

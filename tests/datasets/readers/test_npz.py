@@ -1,4 +1,6 @@
-import sys
+import struct
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 from real_data import path_of
 
-from skmil.datasets._files import read_bags, read_folds
+from skmil.datasets import DataFileError, read_npz
 
 INSTANCES = np.arange(12.0).reshape(6, 2)
 OFFSETS = np.array([0, 1, 4, 6])
@@ -46,21 +48,10 @@ def save(tmp_path):
     return save_arrays
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Return a function that writes a table."""
-
-    def write_text(text):
-        path = tmp_path / "bags.csv"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write_text
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrays_come_back_as_they_were_saved(save, dtype):
-    bags, y = read_bags(save(instances=INSTANCES.astype(dtype), folds=np.zeros((5, 3))))
+    data = read_npz(save(instances=INSTANCES.astype(dtype), folds=np.zeros((5, 3), dtype=int)))
+    bags, y = data.bags, data.target
     assert bags.dtype == dtype
     assert_array_equal(bags.instances, INSTANCES)
     assert_array_equal(bags.offsets, OFFSETS)
@@ -69,14 +60,15 @@ def test_arrays_come_back_as_they_were_saved(save, dtype):
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.bool_, np.float16, ">f8"])
 def test_other_numbers_become_float64(save, dtype):
-    bags, _ = read_bags(save(instances=INSTANCES.astype(dtype)))
+    bags = read_npz(save(instances=INSTANCES.astype(dtype))).bags
     assert bags.dtype == np.float64
     assert_array_equal(bags.instances, INSTANCES.astype(dtype))
 
 
 def test_sparse_bags_stay_sparse(save):
     matrix = sp.csr_matrix(INSTANCES.astype(np.float32))
-    bags, y = read_bags(save(instances=None, **csr_parts(matrix)))
+    data = read_npz(save(instances=None, **csr_parts(matrix)))
+    bags, y = data.bags, data.target
     assert sp.issparse(bags.instances)
     assert bags.instances.format == "csr"
     assert bags.dtype == np.float32
@@ -91,14 +83,14 @@ def test_sparse_entries_given_twice_are_added(save):
         "csr_indptr": np.array([0, 2]),
         "csr_shape": np.array([1, 4]),
     }
-    bags, _ = read_bags(save(instances=None, offsets=[0, 1], y=[0], **parts))
+    bags = read_npz(save(instances=None, offsets=[0, 1], y=[0], **parts)).bags
     assert_array_equal(bags.instances.toarray(), [[0, 0, 0, 3]])
     assert bags.instances.nnz == 1
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "a"], [b"a", b"b", b"a"]])
 def test_labels_may_be_strings(save, labels):
-    _, y = read_bags(save(y=np.array(labels)))
+    y = read_npz(save(y=np.array(labels))).target
     assert y.dtype.kind == "U"
     assert y.tolist() == ["a", "b", "a"]
 
@@ -113,6 +105,7 @@ def test_labels_may_be_strings(save, labels):
         ({"y": [[0], [1], [1]]}, r"'y' needs one label per bag, .* got \(3, 1\)"),
         ({"y": [0, np.nan, 1]}, "'y' has no label for bag 1: nan"),
         ({"y": np.array([0, 1, 1j])}, "'y' must hold numbers or strings, got complex128"),
+        ({"y": np.full(3, 2**31, dtype="u4").view("U1")}, "numbers that are no characters"),
         ({"y": np.array([0, 1, None])}, "not a complete .npz file of plain arrays"),
         ({"instances": INSTANCES.astype(object)}, "not a complete .npz .* without objects"),
         ({"instances": INSTANCES[:, 0]}, "instances must be 2-D"),
@@ -127,8 +120,8 @@ def test_labels_may_be_strings(save, labels):
     ],
 )
 def test_arrays_that_are_no_bags_are_refused(save, arrays, message):
-    with pytest.raises(ValueError, match=rf"bags\.npz: .*{message}"):
-        read_bags(save(**arrays))
+    with pytest.raises(DataFileError, match=rf"bags\.npz.*: .*{message}"):
+        read_npz(save(**arrays))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +138,51 @@ def test_arrays_that_are_no_bags_are_refused(save, arrays, message):
 )
 def test_parts_that_are_no_sparse_matrix_are_refused(save, parts, message):
     arrays = {"instances": None} | csr_parts(sp.csr_matrix(INSTANCES)) | parts
-    with pytest.raises(ValueError, match=rf"bags\.npz: .*{message}"):
-        read_bags(save(**arrays))
+    with pytest.raises(DataFileError, match=rf"bags\.npz.*: .*{message}"):
+        read_npz(save(**arrays))
+
+
+def header_of(shape, version=1, length=None):
+    """Return the beginning of an .npy file of float64, of any shape and declared length."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    kind = "<H" if version == 1 else "<I"
+    size = struct.pack(kind, len(text) if length is None else length)
+    return b"\x93NUMPY" + bytes([version, 0]) + size + text
+
+
+def save_with(path, instances):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("instances.npy", instances)
+        for name, array in {"offsets": OFFSETS, "y": TARGET}.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.save(member, array)
+
+
+@pytest.mark.parametrize("shape", [(2**70, 0), (-1, 0), (True, True), (0, 2**63)])
+def test_shapes_that_no_array_can_have_are_refused(tmp_path, shape):
+    n_bytes = 8 if shape == (True, True) else 0
+    save_with(tmp_path / "bags.npz", header_of(shape) + bytes(n_bytes))
+    with pytest.raises(DataFileError, match="is no shape of an array"):
+        read_npz(tmp_path / "bags.npz")
+
+
+def test_a_header_longer_than_any_is_not_read(tmp_path):
+    content = header_of((1, 1), version=2, length=2**26) + bytes(2**26)
+    save_with(tmp_path / "bags.npz", content)
+    tracemalloc.start()
+    with pytest.raises(DataFileError, match=r"array 'instances': .*header"):
+        read_npz(tmp_path / "bags.npz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**21
+
+
+def test_arrays_of_the_other_byte_order_become_native(save):
+    other = np.dtype(np.int64).newbyteorder()
+    data = read_npz(save(y=TARGET.astype(other), folds=np.array([[0, 1, 1]], dtype=other)))
+    assert data.target.tolist() == TARGET.tolist()
+    assert data.target.dtype.isnative
+    assert data.folds.dtype.isnative
 
 
 @pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
@@ -157,8 +193,8 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, writer):
     path = tmp_path / "cut.npz"
     for n_bytes in range(0, len(content), 7):
         path.write_bytes(content[:n_bytes])
-        with pytest.raises(ValueError, match=r"cut\.npz: not a complete \.npz file"):
-            read_bags(path)
+        with pytest.raises(DataFileError, match=r"cut\.npz: not a complete \.npz file"):
+            read_npz(path)
 
 
 def test_a_damaged_file_is_read_or_refused_but_never_crashes(save):
@@ -171,7 +207,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(save):
         damaged[rng.integers(len(damaged))] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            read_bags(path)
+            read_npz(path)
         except ValueError:
             n_refused += 1
     assert n_refused > 100
@@ -181,109 +217,34 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(save):
 def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     path = tmp_path / "bags.npz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="not a complete"):
-        read_bags(path)
+    with pytest.raises(DataFileError, match="not a complete"):
+        read_npz(path)
 
 
 def test_one_array_is_no_archive(tmp_path):
     path = tmp_path / "bags.npz"
     with path.open("wb") as file:
         np.save(file, INSTANCES)
-    with pytest.raises(ValueError, match="one array without a name"):
-        read_bags(path)
+    with pytest.raises(DataFileError, match="one array without a name"):
+        read_npz(path)
 
 
-def test_other_kinds_of_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"bags\.mat: bags are read from .npz or .csv files"):
-        read_bags(tmp_path / "bags.mat")
-
-
-@pytest.mark.parametrize("name", ["bags.npz", "bags.csv"])
-def test_a_file_that_is_not_there_says_so(tmp_path, name):
+def test_a_file_that_is_not_there_says_so(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_bags(tmp_path / name)
+        read_npz(tmp_path / "bags.npz")
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN_SIZES))
 def test_published_data_have_their_published_sizes(name):
-    bags, y = read_bags(path_of(name))
+    data = read_npz(path_of(name))
+    bags, y = data.bags, data.target
     assert (bags.n_bags, y.sum(), bags.n_instances, bags.n_features) == KNOWN_SIZES[name]
-
-
-def test_a_table_of_instances_becomes_bags(write):
-    pytest.importorskip("pandas")
-    path = write("label,x,bag,z\nyes,1,007,0.1\nno,2,08,0.2\nyes,3,007,0.3\n")
-    bags, y = read_bags(path)
-    assert bags.dtype == np.float64
-    assert_array_equal(bags[0], [[1, 0.1], [3, 0.3]])
-    assert_array_equal(bags[1], [[2, 0.2]])
-    assert bags.feature_names.tolist() == ["x", "z"]
-    assert y.dtype.kind == "U"
-    assert y.tolist() == ["yes", "no"]
-
-
-def test_the_columns_of_bag_and_label_can_be_named(write):
-    pytest.importorskip("pandas")
-    path = write("molecule,active,bag,label\n1,0,5,6\n2,1,7,8\n")
-    bags, y = read_bags(path, bag_column="molecule", label_column="active")
-    assert_array_equal(bags.instances, [[5, 6], [7, 8]])
-    assert y.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "No columns"),
-        ("bag,label,x\n", "no rows"),
-        ("id,label,x\n1,0,2\n", r"no column 'bag' for the bag; there are 'id', .*--bag-column"),
-        ("bag,class,x\n1,0,2\n", "no column 'label' for the label; .*--label-column"),
-        ("bag,label,x\n1,0,red\n", "column 'x' is neither the bag, nor the label, nor numeric"),
-        ("bag,label,x\n1,0,\n", "Bag 0 contains NaN"),
-        ("bag,label,x\n,0,2\n", "Row 0 does not say which bag"),
-        ("bag,label,x\n1,,2\n", "Row 0 has no label"),
-        ("bag,label,x\n1,0,2\n1,1,3\n", "Bag '1' has more than one value"),
-        ("bag,label,x\n1,0,2\n1,0,2,3\n", "line 3"),
-        ("bag,label,x\n1,0,2,3\n", "more values than the header"),
-        ("bag,label\n1,0\n", "0 feature columns"),
-    ],
-)
-def test_tables_that_are_no_bags_are_refused(write, text, message):
-    pytest.importorskip("pandas")
-    with pytest.raises(ValueError, match=rf"bags\.csv: (?s:.*){message}"):
-        read_bags(write(text))
-
-
-def test_a_wide_table_names_only_its_first_columns(write):
-    pytest.importorskip("pandas")
-    with pytest.raises(ValueError, match="'x4', 'x5' and 94 more"):
-        read_bags(write(",".join(f"x{i}" for i in range(100)) + "\n"))
-
-
-def test_bag_and_label_are_two_columns(write):
-    pytest.importorskip("pandas")
-    with pytest.raises(ValueError, match="both column 'bag'"):
-        read_bags(write("bag,label,x\n1,0,2\n"), label_column="bag")
-
-
-def test_a_table_that_is_no_text_is_refused(tmp_path):
-    pytest.importorskip("pandas")
-    path = tmp_path / "bags.csv"
-    path.write_bytes(b"bag,label,x\n1,\xff\xfe,2\n")
-    with pytest.raises(ValueError, match=r"bags\.csv: .*utf-8"):
-        read_bags(path)
-
-
-def test_a_table_without_pandas_says_what_to_install(write, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install skmil\[data\]"):
-        read_bags(write("bag,label,x\n1,0,2\n"))
 
 
 def test_folds_are_read_where_there_are_any(save):
     folds = np.array([[0, 1, 1], [1, 0, 1]], dtype=np.int8)
-    assert_array_equal(read_folds(save(y=TARGET, folds=folds), 3), folds)
-    assert read_folds(save(y=TARGET), 3) is None
-    assert read_folds("table.csv", 3) is None
+    assert_array_equal(read_npz(save(folds=folds)).folds, folds)
+    assert read_npz(save()).folds is None
 
 
 @pytest.mark.parametrize(
@@ -297,5 +258,12 @@ def test_folds_are_read_where_there_are_any(save):
     ],
 )
 def test_folds_of_another_form_are_refused(save, folds, message):
-    with pytest.raises(ValueError, match=message):
-        read_folds(save(y=TARGET, folds=folds), 3)
+    with pytest.raises(DataFileError, match=message):
+        read_npz(save(folds=folds))
+
+
+def test_labels_may_be_called_target(save):
+    assert_array_equal(read_npz(save(y=None, target=TARGET)).target, TARGET)
+    assert_array_equal(read_npz(save(target=TARGET + 5)).target, TARGET)
+    with pytest.raises(DataFileError, match=r"'y' is missing; there are .*'labels'"):
+        read_npz(save(y=None, labels=TARGET))
