@@ -13,6 +13,8 @@ from skmil.datasets.readers._text import string_array
 
 #: A matrix of more rows than this for one number in the file is damaged.
 _MOST_ROWS = 1000
+#: So many rows in a cell array need no number, and so many more are fine for each.
+_MOST_ROWS_WITHOUT, _MOST_ROWS_IN_CELLS = 100_000, 100
 
 
 @dataclass
@@ -160,6 +162,11 @@ def _cell_table(path, name, cells):
     if len({isinstance(label, str) for label in labels}) > 1:
         raise ValueError(f"the labels in {name!r} are partly numbers and partly text.")
     sizes = [block.shape[0] for block in blocks]
+    n_numbers = sum(block.nnz if sp.issparse(block) else block.size for block in blocks)
+    if sum(sizes) > _MOST_ROWS_WITHOUT + _MOST_ROWS_IN_CELLS * n_numbers:
+        raise ValueError(
+            f"the bags in {name!r} have {sum(sizes)} rows for {n_numbers} numbers in the file."
+        )
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     are_text = isinstance(labels[0], str)
     target = string_array(labels, "label") if are_text else np.array(labels)

@@ -492,6 +492,14 @@ def test_variables_that_are_no_bags_are_refused(save, variables, message):
             read_mat(save(variables), sparse=sparse)
 
 
+def test_many_sparse_bags_without_numbers_are_refused(save):
+    bags = [sp.csc_matrix((1000, 2))] * 101
+    labels = [[[i % 2]] for i in range(len(bags))]
+    with pytest.raises(DataFileError, match="have 101000 rows for 0 numbers"):
+        read_mat(save({"data": cells_of(bags, labels)}))
+    assert read_mat(save({"data": cells_of(bags[:99], labels[:99])})).bags.n_instances == 99_000
+
+
 def test_one_very_long_text_is_not_repeated(save):
     texts = ["y" * 50_000] + ["no"] * 100
     bags = [np.ones((1, 2))] * len(texts)
