@@ -33,7 +33,7 @@ _CSR_PARTS = ("csr_data", "csr_indices", "csr_indptr")
 _PARTS = {"dense": ("instances",), "csr_matrix": _CSR_PARTS, "csr_array": _CSR_PARTS}
 _RESERVED = {"bags", "feature_names", "instances", "offsets", *_CSR_PARTS}
 #: The header is read as a whole; nearly all of it is the names of features.
-_MOST_HEADER_BYTES = 2**26
+_MOST_HEADER_BYTES = 2**24
 #: Arrays whose shape their name tells: one value a bag, or one an instance.
 _OF_BAGS = ("bag_ids", "target")
 _OF_INSTANCES = ("instance_ids", "instance_labels")
