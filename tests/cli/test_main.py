@@ -69,12 +69,17 @@ def test_a_run_in_two_processes_prints_a_table_and_nothing_else():
     assert "\r" not in ended.stdout
 
 
+def _listen():
+    """Take notice of Ctrl-C, which the shell tells what it starts in the background to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as on POSIX systems")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interrupting_a_run(jobs):
     arguments = ["--repeats", "1000", "--estimators", "misvm-bag", "--progress", "--jobs", jobs]
-    with start(*arguments, start_new_session=True) as process:
+    with start(*arguments, start_new_session=True, preexec_fn=_listen) as process:
         shown = ""
         while not re.search(r" [5-9]\d/5000", shown):  # by then every process is at work
             shown += process.stderr.read(1)
