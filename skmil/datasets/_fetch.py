@@ -153,6 +153,8 @@ def fetch_dataset(
 
     Examples
     --------
+    This downloads a file, unless it is there already:
+
     >>> from skmil.datasets import fetch_dataset
     >>> data = fetch_dataset("musk1")  # doctest: +SKIP
     >>> data.bags  # doctest: +SKIP

@@ -213,7 +213,6 @@ def test_a_published_data_set_that_cannot_be_had(monkeypatch):
 
 
 def test_a_folder_with_a_file_for_each_bag_needs_labels(tmp_path):
-    pytest.importorskip("pandas")
     folder = tmp_path / "slides"
     folder.mkdir()
     for name in ("a", "b"):

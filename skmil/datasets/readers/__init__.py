@@ -1,9 +1,9 @@
 """Readers of the files that bags come in. Files are untrusted: nothing in them is executed."""
 
+from skmil.bags._errors import DataFileError
 from skmil.datasets.readers._arff import read_arff
 from skmil.datasets.readers._bags import read_bags
 from skmil.datasets.readers._c45 import read_c45
-from skmil.datasets.readers._errors import DataFileError
 from skmil.datasets.readers._folder import read_folder
 from skmil.datasets.readers._mat import read_mat
 from skmil.datasets.readers._miproblems import read_miproblems

@@ -3,9 +3,9 @@
 import io
 from pathlib import Path
 
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._arff_instances import ArffInstances
 from skmil.datasets.readers._arff_syntax import read_header, split_values
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._result import read_result
 from skmil.datasets.readers._text import (
     Codes,

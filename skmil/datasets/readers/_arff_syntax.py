@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from skmil.datasets.readers._errors import DataFileError, errors_name
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._text import parse_name, parse_numbers, shorten
 
 _BLANKS = re.compile(rb"[ \t\r\f\v]*")

@@ -4,11 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+from skmil.bags._errors import DataFileError
 from skmil.bags._storage import is_saved
 from skmil.datasets._catalogue import load_catalogue
 from skmil.datasets.readers._arff import read_arff
 from skmil.datasets.readers._c45 import read_c45
-from skmil.datasets.readers._errors import DataFileError
 from skmil.datasets.readers._folder import is_feature_folder, read_folder
 from skmil.datasets.readers._mat import is_mat_folder, read_mat
 from skmil.datasets.readers._miproblems import is_miproblems, read_miproblems

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skmil.datasets.readers._errors import DataFileError, errors_name
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._result import read_result
 from skmil.datasets.readers._text import (
     Codes,

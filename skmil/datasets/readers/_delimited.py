@@ -8,13 +8,13 @@ from operator import itemgetter
 
 import numpy as np
 
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._columns import (
     choose_columns,
     may_be_index,
     plain_labels,
     refuse_unnamed,
 )
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._open import read_bytes
 
 #: The role of a first column without a name, as long as it counts the rows.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.bags._npy import blocks_of, declared_npy, open_npy
 from skmil.bags._tables import first_non_finite
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._hdf5 import find_dataset, names_in, open_hdf5, read_dataset, spell
 from skmil.datasets.readers._npz import ARCHIVE_DAMAGE, declared_member, read_member
 

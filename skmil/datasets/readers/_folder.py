@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from skmil.bags import Bags
+from skmil.bags._errors import DataFileError
 from skmil.bags._storage import Header, Part, is_saved, refuse_existing, write_parts
 from skmil.datasets._progress import progress
-from skmil.datasets.readers._errors import DataFileError
 from skmil.datasets.readers._feature_files import SUFFIXES, declared_by, read_blocks
 from skmil.datasets.readers._folder_labels import SUBFOLDERS, labels_of
 from skmil.datasets.readers._hdf5 import spell
@@ -216,11 +216,11 @@ def _hint(folder, names):
     if any(name.endswith(".pt") for name in names):
         return " Files of torch (.pt) are pickles, which could run any code, and are not read."
     if any(path.suffix.lower() in SUFFIXES for path in folder.glob("*/*")):
-        return f" There are some in sub-folders: if these are named after labels, {_SUBFOLDERS}."
+        return (
+            " There are some in sub-folders: if these are named after labels, "
+            f"pass labels={SUBFOLDERS!r}."
+        )
     return ""
-
-
-_SUBFOLDERS = f"pass labels={SUBFOLDERS!r}"
 
 
 def _check_alike(files):

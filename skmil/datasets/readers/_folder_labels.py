@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._columns import plain_labels
 from skmil.datasets.readers._delimited import MISSING, check_width, open_rows
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._hdf5 import spell
 from skmil.datasets.readers._open import inner_suffix
 from skmil.datasets.readers._text import string_array

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skmil.datasets.readers._errors import DataFileError
+from skmil.bags._errors import DataFileError
 from skmil.datasets.readers._numbers import read_integers
 
 

@@ -7,7 +7,7 @@ went through filters that come with h5py.
 import math
 from contextlib import contextmanager
 
-from skmil.datasets.readers._errors import DataFileError, errors_name, open_ordinary
+from skmil.bags._errors import DataFileError, errors_name, open_ordinary
 
 #: What h5py raises for a damaged file, besides ValueError and TypeError.
 _DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError)

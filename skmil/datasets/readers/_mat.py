@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmil.bags import Bags, check_bags
-from skmil.datasets.readers._errors import DataFileError, errors_name
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.datasets.readers._label_column import as_labels, judge_column, read_column
 from skmil.datasets.readers._mat_layouts import ROLES, find_layout, separate_role
 from skmil.datasets.readers._matlab import read_variables

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skmil.bags._errors import errors_name
 from skmil.bags._grouping import group_rows, one_label_per_bag
-from skmil.datasets.readers._errors import errors_name
 from skmil.datasets.readers._label_column import as_labels, as_names
 from skmil.datasets.readers._text import string_array
 

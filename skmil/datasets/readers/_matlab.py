@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from skmil.datasets.readers._errors import DataFileError
+from skmil.bags._errors import DataFileError
 from skmil.datasets.readers._open import read_bytes
 
 _MATRIX, _COMPRESSED = 14, 15

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from skmil.bags import Bags, check_bags
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.bags._grouping import group_rows, one_label_per_bag
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._folds import read_folds_csv
 from skmil.datasets.readers._numbers import read_integers, read_numbers
 from skmil.datasets.readers._result import read_result

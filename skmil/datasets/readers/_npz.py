@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmil.bags import Bags, check_bags
-from skmil.datasets.readers._errors import DataFileError, errors_name, open_ordinary
-from skmil.datasets.readers._npy import check_characters, check_npy
+from skmil.bags._errors import DataFileError, errors_name, open_ordinary
+from skmil.bags._npy import check_characters, check_npy
 from skmil.datasets.readers._result import read_result
 
 _CSR_KEYS = ("csr_data", "csr_indices", "csr_indptr", "csr_shape")

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from skmil.datasets.readers._errors import DataFileError
+from skmil.bags._errors import DataFileError
 from skmil.datasets.readers._open import BYTE_ORDER_MARK, read_bytes
 
 

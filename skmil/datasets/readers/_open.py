@@ -5,7 +5,7 @@ import io
 import zlib
 from pathlib import Path
 
-from skmil.datasets.readers._errors import DataFileError, open_ordinary
+from skmil.bags._errors import DataFileError, open_ordinary
 
 #: What some programs put before text in UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
+from skmil.bags._errors import errors_name, open_ordinary
 from skmil.datasets.readers._columns import choose_columns
-from skmil.datasets.readers._errors import errors_name, open_ordinary
 
 #: How many values are decoded at a time.
 _PIECE = 1 << 18

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from skmil.bags._errors import DataFileError, errors_name
 from skmil.bags._grouping import one_label_per_bag
 from skmil.datasets._layout import check_integer
-from skmil.datasets.readers._errors import DataFileError, errors_name
 from skmil.datasets.readers._result import read_result
 from skmil.datasets.readers._sparse_rows import LARGEST_INDEX, SparseRows, parse_indices
 from skmil.datasets.readers._text import (

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from skmil.bags._errors import errors_name
 from skmil.datasets.readers._columns import bags_of_table
 from skmil.datasets.readers._delimited import read_delimited
-from skmil.datasets.readers._errors import errors_name
 from skmil.datasets.readers._open import inner_suffix
 from skmil.datasets.readers._parquet import read_parquet
 
