@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmil.bags import check_bags
+from skmil.bags import StoredRows, check_bags
 
 __all__ = [
     "BagClassifierMixin",
@@ -21,6 +21,7 @@ __all__ = [
     "encode_labels",
     "split_by_bag",
     "validate_bags",
+    "with_matrix",
 ]
 
 
@@ -29,6 +30,10 @@ class BagEstimatorMixin:
 
     Keep it small: algorithms belong into functions, not here.
     """
+
+    #: Whether the estimator goes through `StoredRows` in batches, by slices or arrays of
+    #: integers. Others get bags that :func:`validate_bags` has read into memory.
+    _reads_stored_bags = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -75,9 +80,11 @@ def validate_bags(estimator, X, *, reset=False):
     Returns
     -------
     bags : Bags
-        The checked bags.
+        The checked bags. Their instances are stored rows only if the estimator reads such.
     """
     bags = check_bags(X)
+    if not getattr(estimator, "_reads_stored_bags", False):
+        bags = with_matrix(bags)
     name = type(estimator).__name__
     if reset:
         estimator.n_features_in_ = bags.n_features
@@ -92,6 +99,19 @@ def validate_bags(estimator, X, *, reset=False):
             f"X has {bags.n_features} features, but {name} is expecting "
             f"{estimator.n_features_in_} features as input."
         )
+    return bags
+
+
+def with_matrix(bags):
+    """Return bags whose instances NumPy and SciPy compute with: stored rows are read.
+
+    A memory map is shown as the array it is, so that an estimator that keeps it is pickled with
+    the values, not with the name of a file.
+    """
+    if isinstance(bags.instances, StoredRows):
+        return bags.in_memory()
+    if isinstance(bags.instances, np.memmap):
+        return bags.replace_instances(np.asarray(bags.instances), feature_names=bags.feature_names)
     return bags
 
 

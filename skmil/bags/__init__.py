@@ -2,5 +2,6 @@
 
 from skmil.bags._bags import Bags, take_rows
 from skmil.bags._check import check_bags
+from skmil.bags._stored import RowSource, StoredRows, is_stored, release
 
-__all__ = ["Bags", "check_bags", "take_rows"]
+__all__ = ["Bags", "RowSource", "StoredRows", "check_bags", "is_stored", "release", "take_rows"]

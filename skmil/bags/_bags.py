@@ -11,7 +11,10 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from skmil.bags._frame import read_frame
+from skmil.bags._npy import mapped_npy
+from skmil.bags._ranges import rows_in
 from skmil.bags._storage import load_bags, save_bags
+from skmil.bags._stored import MappedRows, StoredRows, is_mapped, is_stored
 
 
 class Bags:
@@ -24,12 +27,19 @@ class Bags:
     Indexing with an integer gives one bag, as a view for a dense matrix. A slice with step
     one shares the memory of the instances too; any other selection copies the chosen rows.
 
+    Dense bags may also stay on the disk, as :meth:`load` and
+    :func:`skmil.datasets.read_folder` can leave them. A selection of such bags does not read or
+    copy instances: it refers to the same files. One bag is read when it is asked for by its
+    integer; to compute with all instances, get the bags into memory with :meth:`in_memory`.
+    Selections of sparse bags, of a slice of loaded bags, of bags loaded with ``mmap_mode="c"``
+    and of memory maps of your own copy.
+
     Use :func:`check_bags` to build `Bags` from a list of arrays; the constructor takes the
     two parts as they are and checks only that they fit together.
 
     Parameters
     ----------
-    instances : ndarray or CSR matrix of shape (n_instances, n_features)
+    instances : ndarray, CSR matrix or StoredRows of shape (n_instances, n_features)
         All instances of all bags, bag after bag.
     offsets : array-like of int of shape (n_bags + 1,)
         Where each bag begins, and at the end ``n_instances``.
@@ -38,8 +48,9 @@ class Bags:
 
     Attributes
     ----------
-    instances : ndarray or CSR matrix of shape (n_instances, n_features)
-        The instances.
+    instances : ndarray, CSR matrix or StoredRows of shape (n_instances, n_features)
+        The instances. Those of bags on the disk are an ``np.memmap`` or rows in files, which
+        give an ndarray when they are indexed with a slice or an array of integers.
     offsets : ndarray of int64 of shape (n_bags + 1,)
         The offsets.
     feature_names : ndarray of object of shape (n_features,) or None
@@ -48,7 +59,7 @@ class Bags:
     Raises
     ------
     TypeError
-        If `instances` is neither a NumPy array nor a CSR matrix.
+        If `instances` is neither a NumPy array nor a CSR matrix nor stored rows.
     ValueError
         If the shapes or the offsets do not fit together.
 
@@ -82,9 +93,9 @@ class Bags:
         *,
         feature_names: ArrayLike | None = None,
     ) -> None:
-        if not (isinstance(instances, np.ndarray) or _is_csr(instances)):
+        if not (isinstance(instances, (np.ndarray, StoredRows)) or _is_csr(instances)):
             raise TypeError(
-                "instances must be a NumPy array or a SciPy CSR matrix, "
+                "instances must be a NumPy array, a SciPy CSR matrix or stored rows, "
                 f"got {type(instances).__name__}. check_bags accepts more."
             )
         if instances.ndim != 2:
@@ -189,8 +200,10 @@ class Bags:
 
         Notes
         -----
-        Workers that joblib starts for ``n_jobs=2`` open the files themselves rather than get
-        a copy of the instances. Anything else that pickles the bags stores their values.
+        A pickle of dense bags, or of a selection such as ``bags[[2, 0]]``, holds only the names
+        of the files: workers that joblib or Dask start open them themselves. The files must be
+        there where it is unpickled, with the same size and time of change. A slice such as
+        ``bags[:10]``, sparse bags and those of another `mmap_mode` are pickled by their values.
         """
         instances, offsets, names = load_bags(folder, mmap_mode)
         return cls(instances, offsets, feature_names=names)
@@ -250,7 +263,7 @@ class Bags:
         >>> bags = Bags(np.eye(3), offsets=[0, 2, 3])
         >>> bags.save(folder, target=["benign", "malignant"])
         >>> Bags.load(folder)
-        Bags(2 bags, 3 instances, 3 features, float64)
+        Bags(2 bags, 3 instances, 3 features, float64, on disk)
         >>> read_saved(folder).target.tolist()
         ['benign', 'malignant']
         """
@@ -295,6 +308,26 @@ class Bags:
     def __len__(self) -> int:
         return self.n_bags
 
+    def __sizeof__(self) -> int:
+        # Dask asks for it: what is large goes to a worker once instead of with every task.
+        x = self.instances
+        parts = [x.data, x.indices, x.indptr] if sp.issparse(x) else [x]
+        if isinstance(x, StoredRows) or mapped_npy(x) is not None:  # pickled by its name
+            parts = []
+        n_bytes = sum(int(array.nbytes) for array in (*parts, self.offsets))
+        return int(super().__sizeof__()) + n_bytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if mapped_npy(self.instances) is not None:
+            state["instances"] = MappedRows(self.instances)  # pickles the name of the file
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["instances"], MappedRows):
+            state = {**state, "instances": state["instances"].array}
+        self.__dict__.update(state)
+
     def __iter__(self) -> Iterator[Any]:
         for i in range(self.n_bags):
             yield self.instances[self.offsets[i] : self.offsets[i + 1]]
@@ -328,18 +361,55 @@ class Bags:
         return bags
 
     def __repr__(self) -> str:
-        sparse = "" if isinstance(self.instances, np.ndarray) else ", sparse"
+        kind = ", sparse" if sp.issparse(self.instances) else ""
+        where = ", on disk" if is_stored(self.instances) else ""
         return (
             f"Bags({self.n_bags} bags, {self.n_instances} instances, "
-            f"{self.n_features} features, {self.dtype}{sparse})"
+            f"{self.n_features} features, {self.dtype}{kind}{where})"
         )
+
+    def in_memory(self) -> Bags:
+        """Return the bags with all instances in memory.
+
+        Returns
+        -------
+        bags : Bags
+            Bags with the same values, read from the disk; the bags themselves if they are in
+            memory already.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from skmil import Bags
+        >>> folder = Path(tempfile.mkdtemp()) / "slides"
+        >>> Bags(np.eye(3), offsets=[0, 2, 3]).save(folder)
+        >>> chosen = Bags.load(folder)[[1, 0, 1]]
+        >>> chosen
+        Bags(3 bags, 4 instances, 3 features, float64, on disk)
+        >>> chosen.in_memory()
+        Bags(3 bags, 4 instances, 3 features, float64)
+        """
+        if sp.issparse(self.instances):
+            parts = (self.instances.data, self.instances.indices, self.instances.indptr)
+            if not any(is_mapped(part) for part in parts):
+                return self
+            instances = self.instances.copy()
+        elif is_stored(self.instances):
+            instances = np.asarray(self.instances[:])
+            if not instances.flags.owndata:
+                instances = instances.copy()
+        else:
+            return self
+        return self.replace_instances(instances, feature_names=self.feature_names)
 
     def replace_instances(self, instances: Any, *, feature_names: ArrayLike | None = None) -> Bags:
         """Return bags of the same sizes with other instances.
 
         Parameters
         ----------
-        instances : ndarray or CSR matrix of shape (n_instances, n_columns)
+        instances : ndarray, CSR matrix or StoredRows of shape (n_instances, n_columns)
             One row for each instance of these bags, in the same order.
         feature_names : array-like of str of shape (n_columns,), default=None
             Names of the new columns.
@@ -359,15 +429,25 @@ class Bags:
 
     def _range(self, start: int, stop: int) -> Bags:
         first, last = self.offsets[start], self.offsets[stop]
-        return Bags(
-            self.instances[first:last],
-            self.offsets[start : stop + 1] - first,
-            feature_names=self.feature_names,
-        )
+        if isinstance(self.instances, StoredRows):
+            instances: Any = self.instances.select(first[np.newaxis], (last - first)[np.newaxis])
+        else:
+            instances = self.instances[first:last]
+        offsets = self.offsets[start : stop + 1] - first
+        return Bags(instances, offsets, feature_names=self.feature_names)
 
     def _take(self, indices: NDArray[np.intp]) -> Bags:
-        rows, offsets = take_rows(self.offsets, indices)
-        return Bags(self.instances[rows], offsets, feature_names=self.feature_names)
+        stored = self.instances
+        if mapped_npy(stored) is not None:
+            stored = StoredRows([stored])
+        if isinstance(stored, StoredRows):
+            sizes = self.bag_sizes[indices]
+            instances: Any = stored.select(self.offsets[:-1][indices], sizes)
+            offsets = np.cumsum([0, *sizes], dtype=np.int64)
+        else:
+            rows, offsets = take_rows(self.offsets, indices)
+            instances = self.instances[rows]
+        return Bags(instances, offsets, feature_names=self.feature_names)
 
 
 def take_rows(
@@ -377,8 +457,7 @@ def take_rows(
     starts = offsets[:-1][indices]
     sizes = offsets[1:][indices] - starts
     taken = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False)
-    rows = np.arange(taken[-1]) + np.repeat(starts - taken[:-1], sizes)
-    return rows, taken
+    return rows_in(starts, sizes), taken
 
 
 def _check_offsets(offsets: ArrayLike, n_instances: int) -> NDArray[np.int64]:

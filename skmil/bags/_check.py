@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmil.bags._bags import Bags
+from skmil.bags._stored import StoredRows, is_stored
 from skmil.bags._tables import (
     HINT,
     as_array,
@@ -29,7 +30,8 @@ def check_bags(X: Any) -> Bags:
 
     The one place where bags are checked. Dense values stay float32 or float64 as given,
     every other numeric type becomes float64; sparse bags become CSR and stay sparse. Input
-    is never modified, and not copied where that can be avoided.
+    is never modified, and not copied where that can be avoided. Bags on the disk stay there:
+    their values are read a block at a time to be checked, and again when they are used.
 
     Parameters
     ----------
@@ -85,8 +87,10 @@ def check_bags(X: Any) -> Bags:
     if bags.dtype.kind == "c":
         raise ValueError("Complex data not supported: instances must be real numbers.")
     instances = bags.instances
-    if not isinstance(instances, np.ndarray):
+    if sp.issparse(instances):
         instances = tidy_csr(instances)
+    elif isinstance(instances, np.memmap) and is_stored(instances) and not _is_float(instances):
+        instances = StoredRows([instances])  # lest as_float convert all at once
     instances = as_float(instances, "The instance matrix")
     if instances is not bags.instances:
         bags = bags.replace_instances(instances, feature_names=bags.feature_names)
@@ -156,6 +160,10 @@ def _pack_sequence(X: Sequence[Any] | NDArray[Any]) -> Bags:
 
 def _is_row_of_numbers(data: Any) -> bool:
     return isinstance(data, (list, tuple)) and all(np.isscalar(value) for value in data)
+
+
+def _is_float(instances: Any) -> bool:
+    return instances.dtype in (np.float32, np.float64)
 
 
 def _storage(table: Any) -> str:

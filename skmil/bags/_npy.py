@@ -39,6 +39,10 @@ _BLOCK_BYTES = 2**22
 _LONGEST = np.iinfo(np.int64).max
 #: The largest number that is a character.
 _LAST_CHARACTER = 0x10FFFF
+#: Under this name a mapped array keeps the signature of its file.
+_SIGNATURE = "_skmil_signature"
+
+Signature = tuple[int, int]
 
 
 def check_npy(file: BinaryIO, n_bytes: int) -> tuple[tuple[int, ...], np.dtype[Any], int]:
@@ -127,10 +131,34 @@ def open_npy(path: Path, mmap_mode: Literal["r", "c"] | None) -> NDArray[Any]:
     OSError
         If the file cannot be opened.
     """
+    signature = signature_of(path)
     declared_npy(path)
     array: NDArray[Any] = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     check_characters(array)
+    if mmap_mode == "r":
+        vars(array)[_SIGNATURE] = signature  # of this array alone: no slice or copy has it
     return array
+
+
+def mapped_npy(array: NDArray[Any]) -> tuple[Path, Signature] | None:
+    """Return the file, and its signature, if an array is that file as `open_npy` mapped it.
+
+    None if it is any other array, or the file has changed meanwhile.
+    """
+    signature: Signature | None = getattr(array, _SIGNATURE, None)
+    if not isinstance(array, np.memmap) or array.filename is None or signature is None:
+        return None
+    path = Path(array.filename)
+    try:
+        return (path, signature) if signature_of(path) == signature else None
+    except OSError:
+        return None
+
+
+def signature_of(path: str | os.PathLike[str]) -> Signature:
+    """Return what shows that a file has changed: its size and the time of its last change."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def check_characters(array: NDArray[Any]) -> None:
@@ -182,8 +210,11 @@ def write_npy(
         raise ValueError(f"{path.name} was to get {shape[0]} rows, but got {n_rows}.")
 
 
-def blocks_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Cut an array along its first axis into blocks of bounded size, which are views."""
+def blocks_of(array: Any) -> Iterator[NDArray[Any]]:
+    """Cut an array along its first axis into blocks of bounded size.
+
+    Those of an array are views; stored rows are read block by block.
+    """
     row_bytes = max(1, math.prod(array.shape[1:]) * array.dtype.itemsize)
     n_rows = max(1, _BLOCK_BYTES // row_bytes)
     for start in range(0, len(array), n_rows):

@@ -70,7 +70,7 @@ def save_bags(
     """Write bags and further arrays; see `Bags.save`."""
     if instances.dtype.kind not in "biuf":
         raise TypeError(f"Bags of numbers can be saved, not of dtype {instances.dtype}.")
-    kind = "dense" if isinstance(instances, np.ndarray) else _kind_of_csr(instances)
+    kind = _kind_of_csr(instances) if sp.issparse(instances) else "dense"
     header = Header(
         kind=kind,
         dtype=instances.dtype.newbyteorder("=").str,
@@ -219,12 +219,12 @@ def _kind_of_csr(matrix: Any) -> str:
     return "csr_array" if isinstance(matrix, sp.sparray) else "csr_matrix"
 
 
-def _part(array: NDArray[Any]) -> Part:
+def _part(array: Any) -> Part:
     return Part(array.shape, array.dtype.newbyteorder("="), blocks_of(array))
 
 
 def _instance_parts(instances: Any) -> Iterator[tuple[str, Part]]:
-    if isinstance(instances, np.ndarray):
+    if not sp.issparse(instances):
         yield "instances", _part(instances)
         return
     narrow = max(instances.nnz, *instances.shape) <= np.iinfo(np.int32).max

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmil.bags._npy import blocks_of
+from skmil.bags._stored import StoredRows, release
 
 #: How an error ends that a misread input may have caused.
 HINT = (
@@ -128,25 +129,31 @@ def refuse_non_finite(instances: Any, offsets: NDArray[np.int64]) -> None:
 
 def first_non_finite(instances: Any) -> tuple[int, int, str] | None:
     """Return row, column and kind of the first NaN or infinity, or None if there is none."""
-    dense = isinstance(instances, np.ndarray)
-    values = instances if dense else instances.data
-    # The sum is finite when all values are (short of overflow): one pass without a mask.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum(dtype=np.float64)):
-            return None
-    start = 0
-    for block in blocks_of(values):  # no mask of everything: the values may be a memory map
-        finite = np.isfinite(block)
-        if not finite.all():
-            first = np.argwhere(~finite)[0]
-            break
-        start += len(block)
-    else:
+    if isinstance(instances, StoredRows) and _first_non_finite(instances.unchecked()) is None:
+        instances.remember_finite()
         return None
-    row, column = start + int(first[0]), int(first[-1])
-    if not dense:
-        row, column = _place(instances, row)
-    return row, column, "NaN" if np.isnan(instances[row, column]) else "infinity (inf)"
+    is_sparse = sp.issparse(instances)
+    found = _first_non_finite(instances.data if is_sparse else instances)
+    if found is None:
+        return None
+    place, value = found
+    row, column = _place(instances, place[0]) if is_sparse else place
+    return row, column, "NaN" if np.isnan(value) else "infinity (inf)"
+
+
+def _first_non_finite(values: Any) -> tuple[tuple[int, ...], float] | None:
+    """Return where the first NaN or infinity stands, and which of them it is."""
+    start = 0
+    for block in blocks_of(values):
+        # The sum is finite when all values are (short of overflow): one pass without a mask.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_good = np.isfinite(block.sum()) or np.isfinite(block).all()
+        if not is_good:
+            first = tuple(int(i) for i in np.argwhere(~np.isfinite(block))[0])
+            return (start + first[0], *first[1:]), float(block[first])
+        start += len(block)
+        release(values)
+    return None
 
 
 def _place(matrix: Any, entry: int) -> tuple[int, int]:

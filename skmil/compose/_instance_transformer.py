@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, h
 
 from skmil._sklearn import HasMethods, feature_names_in, fit_context
 from skmil.bags import Bags, check_bags
-from skmil.base import BagEstimatorMixin, check_bag_weight, validate_bags
+from skmil.base import BagEstimatorMixin, check_bag_weight, validate_bags, with_matrix
 
 __all__ = ["InstanceTransformer"]
 
@@ -162,7 +162,7 @@ class InstanceTransformer(
             The bags with the original features; a table if `X` is one.
         """
         check_is_fitted(self)
-        bags = check_bags(X)
+        bags = with_matrix(check_bags(X))
         return _like(X, bags, self.transformer_.inverse_transform(bags.instances))
 
     @available_if(_transformer_has("get_feature_names_out"))

@@ -73,6 +73,7 @@ class BagStatistics(BagEstimatorMixin, TransformerMixin, BaseEstimator):
     array(['no', 'yes'], dtype='<U3')
     """
 
+    _reads_stored_bags = True
     _parameter_constraints: ClassVar[dict] = {"statistics": [list, tuple]}
 
     def __init__(self, statistics=("mean", "std", "min", "max")):

@@ -5,6 +5,7 @@ import numpy as np
 from skmil._distances import centre_of, squared_distances
 from skmil._pairs import reduce_pairs
 from skmil.bags import check_bags
+from skmil.base import with_matrix
 
 __all__ = ["METRICS", "bag_distances", "distances_between"]
 
@@ -100,8 +101,8 @@ def bag_distances(X, Y=None, *, metric="hausdorff"):
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}; choose from {list(METRICS)}.")
-    left = check_bags(X)
-    right = None if Y is None else check_bags(Y)
+    left = with_matrix(check_bags(X))
+    right = None if Y is None else with_matrix(check_bags(Y))
     if right is not None and left.n_features != right.n_features:
         raise ValueError(
             f"X has {left.n_features} features, but Y has {right.n_features}. "
@@ -125,9 +126,11 @@ def distances_between(left, right, metric):
     else:
         back = _directed(right, left, centre, inner, outer).T
     values = outer(values, back)
+    del back  # as large as the result
     if divisor is None:
-        return np.sqrt(values)
-    return values / divisor(left.bag_sizes[:, np.newaxis], others.bag_sizes)
+        return np.sqrt(values, out=values)
+    values /= divisor(left.bag_sizes[:, np.newaxis], others.bag_sizes)
+    return values
 
 
 def _directed(left, right, centre, inner, outer):

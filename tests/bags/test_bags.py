@@ -1,3 +1,5 @@
+import sys
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -37,6 +39,15 @@ def test_packing_a_list_and_unpacking_gives_it_back(bags):
     assert_array_equal(bags.bag_sizes, [len(bag) for bag in bags])
     assert_array_equal(bags.bag_index, np.repeat(range(len(bags)), [len(bag) for bag in bags]))
     assert bags.shape == (bags.n_bags,) == (len(bags),)
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_the_size_in_memory_is_that_of_the_instances_and_no_more_for_a_slice(as_sparse):
+    instances = np.ones((5000, 10))
+    bags = Bags(sp.csr_matrix(instances) if as_sparse else instances, np.arange(0, 5001, 10))
+    n_bytes = 5000 * 10 * (12 if as_sparse else 8)  # an index of int32 with each sparse value
+    assert n_bytes < sys.getsizeof(bags) < 1.1 * n_bytes
+    assert n_bytes / 5 < sys.getsizeof(bags[:100]) < 1.1 * n_bytes / 5
 
 
 @given(ragged_bags(), st.data())
@@ -104,7 +115,7 @@ def test_repr_says_what_is_inside():
 @pytest.mark.parametrize(
     ("instances", "offsets", "error", "message"),
     [
-        ([[1.0]], [0, 1], TypeError, "NumPy array or a SciPy CSR matrix, got list"),
+        ([[1.0]], [0, 1], TypeError, "a SciPy CSR matrix or stored rows, got list"),
         (sp.csc_matrix(np.eye(2)), [0, 2], TypeError, "CSR"),
         (np.ones(3), [0, 3], ValueError, "must be 2-D"),
         (np.ones((3, 1)), [0, 2], ValueError, "rise from 0 to the number of instances, 3"),

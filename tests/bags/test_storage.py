@@ -1,7 +1,7 @@
 import json
 import os
 import pickle
-import shutil
+import sys
 import tracemalloc
 
 import joblib
@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_predict
 from strategies import ragged_bags
 
 from skmil import Bags, BagStatistics, MISVMClassifier, check_bags
-from skmil.bags import _npy, _storage
+from skmil.bags import _npy, _storage, is_stored
 from skmil.datasets import DataFileError, make_bags, read_bags, read_saved
 
 DENSE = Bags(np.arange(12.0).reshape(6, 2), [0, 1, 4, 6], feature_names=["area", "shape"])
@@ -342,9 +342,9 @@ def test_selections_of_mapped_bags(saved):
     assert mapped_file(bags[1:].instances) == file
     assert all(mapped_file(bag) == file for bag in bags)
     chosen = bags[[2, 0]]
-    assert mapped_file(chosen.instances) is None
-    assert_same_bags(chosen, DENSE[[2, 0]])
-    assert_same_bags(bags[np.array([True, False, True])], DENSE[[0, 2]])
+    assert not isinstance(chosen.instances, np.ndarray)
+    assert_same_bags(chosen.in_memory(), DENSE[[2, 0]])
+    assert_same_bags(bags[np.array([True, False, True])].in_memory(), DENSE[[0, 2]])
 
 
 def test_saving_and_checking_take_no_copy(large, tmp_path):
@@ -396,11 +396,36 @@ def _file_of(bags):
 
 
 @pytest.mark.parametrize("bags", [DENSE, SPARSE], ids=["dense", "sparse"])
-def test_a_pickle_holds_the_values(tmp_path, bags):
+def test_a_pickle_names_the_file(tmp_path, bags):
     bags.save(tmp_path / "bags")
-    text = pickle.dumps(Bags.load(tmp_path / "bags"))
-    shutil.rmtree(tmp_path / "bags")
-    assert_same_bags(pickle.loads(text), bags)
+    mapped = Bags.load(tmp_path / "bags")
+    text = pickle.dumps(mapped)
+    again = pickle.loads(text)
+    assert_same_bags(again, bags)
+    if isinstance(bags.instances, np.ndarray):
+        assert is_stored(again.instances)
+        assert b"instances.npy" in text
+        (tmp_path / "bags" / "instances.npy").unlink()
+        with pytest.raises(DataFileError, match=r"instances\.npy.*it is gone"):
+            pickle.loads(text)
+
+
+def test_a_pickle_of_a_slice_or_of_a_map_to_write_to_holds_the_values(tmp_path):
+    bags = Bags(np.arange(12.0).reshape(6, 2), [0, 1, 4, 6])
+    bags.save(tmp_path / "bags")
+    for mapped in (Bags.load(tmp_path / "bags")[:2], Bags.load(tmp_path / "bags", mmap_mode="c")):
+        expected = mapped.in_memory()
+        assert_same_bags(pickle.loads(pickle.dumps(mapped)), expected)
+        assert b"instances.npy" not in pickle.dumps(mapped)
+
+
+def test_the_size_of_mapped_bags_is_that_of_their_pickle(tmp_path):
+    bags = Bags(np.zeros((1000, 100)), [0, 400, 1000])
+    bags.save(tmp_path / "bags")
+    mapped = Bags.load(tmp_path / "bags")
+    assert sys.getsizeof(bags) > 800_000
+    assert sys.getsizeof(mapped) < 10_000
+    assert sys.getsizeof(mapped[[1, 0]]) < 10_000
 
 
 @pytest.mark.parametrize("sparse", [False, True])

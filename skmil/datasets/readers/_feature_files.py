@@ -1,5 +1,6 @@
 """Files with one bag each: the instances and, where there are any, their positions."""
 
+import math
 import os
 import zipfile
 from contextlib import contextmanager
@@ -9,27 +10,43 @@ from typing import NamedTuple
 import numpy as np
 
 from skmil.bags._errors import DataFileError, errors_name
-from skmil.bags._npy import blocks_of, declared_npy, open_npy
+from skmil.bags._npy import Signature, blocks_of, declared_npy, open_npy, signature_of
+from skmil.bags._stored import refuse_changed
 from skmil.bags._tables import first_non_finite
-from skmil.datasets.readers._hdf5 import find_dataset, names_in, open_hdf5, read_dataset, spell
+from skmil.datasets.readers._hdf5 import (
+    find_dataset,
+    names_in,
+    open_hdf5,
+    read_dataset,
+    read_dataset_rows,
+    spell,
+)
 from skmil.datasets.readers._npz import ARCHIVE_DAMAGE, declared_member, read_member
 
 #: Suffixes of the files that are read.
 SUFFIXES = (".h5", ".hdf5", ".npy", ".npz")
 #: How programs that compute features of the parts of slides name the array.
 FEATURE_KEYS = ("features", "feats", "embeddings")
+#: Larger chunks of an HDF5 file are not read, and decompressed, again for each part of them.
+_LARGE_CHUNK_BYTES = 2**22
 
 
 class Declared(NamedTuple):
-    """What a file declares: the arrays to read, their shape and types."""
+    """What a file declares: the arrays to read, their shape and types.
+
+    `signature` tells whether the file has changed since then; `in_parts`, whether some of the
+    instances can be read without reading them all.
+    """
 
     path: Path
+    signature: Signature
     key: str | None
     n_instances: int
     n_features: int
     dtype: np.dtype
-    positions_key: str | None
-    positions_dtype: np.dtype | None
+    in_parts: bool
+    positions_key: str | None = None
+    positions_dtype: np.dtype | None = None
 
 
 class _Single:
@@ -43,8 +60,15 @@ class _Single:
     def declared(self, key):
         return declared_npy(self.path)
 
+    def in_parts(self, key):
+        return True
+
     def read(self, key):
         return open_npy(self.path, "r")
+
+    def read_rows(self, key, first, last):
+        array = open_npy(self.path, "r")
+        return np.array(array.reshape(array.shape[-2:])[first:last])
 
 
 class _Archive:
@@ -59,6 +83,9 @@ class _Archive:
     def declared(self, key):
         return declared_member(self.archive, f"{key}.npy", self.n_file_bytes)
 
+    def in_parts(self, key):
+        return False
+
     def read(self, key):
         return read_member(self.archive, f"{key}.npy", self.n_file_bytes)
 
@@ -69,14 +96,25 @@ class _Hdf5:
     def __init__(self, file, path):
         self.file = file
         self.path = path
-        self.names = names_in(file)
+
+    @property
+    def names(self):
+        return names_in(self.file)
 
     def declared(self, key):
         dataset = find_dataset(self.file, self.path, key)
         return dataset.shape, dataset.dtype
 
+    def in_parts(self, key):
+        dataset = self.file[key]
+        chunk = dataset.chunks or ()
+        return math.prod(chunk) * dataset.dtype.itemsize <= _LARGE_CHUNK_BYTES
+
     def read(self, key):
         return read_dataset(find_dataset(self.file, self.path, key), self.path)
+
+    def read_rows(self, key, first, last):
+        return read_dataset_rows(self.file[key], self.path, first, last)
 
 
 @contextmanager
@@ -117,21 +155,24 @@ def declared_by(path, key, positions_key):
     declared : Declared
         Names, shape and types of the arrays.
     """
+    signature = signature_of(path)
     with _open(path) as file:
         key = _find_key(file.names, key)
         shape, dtype = file.declared(key)
         n_instances, n_features = _table_shape(shape, dtype, key or "array")
         if n_instances == 0 or n_features == 0:
             raise ValueError(f"the bag is empty: its shape is {shape}. Leave the file out.")
+        in_parts = file.in_parts(key)
+        declared = Declared(path, signature, key, n_instances, n_features, dtype, in_parts)
         if not _has(file.names, positions_key):
-            return Declared(path, key, n_instances, n_features, dtype, None, None)
+            return declared
         shape, positions_dtype = file.declared(positions_key)
         if _table_shape(shape, positions_dtype, positions_key) != (n_instances, 2):
             raise ValueError(
                 f"{positions_key!r} must have the shape ({n_instances}, 2), got {shape}. With "
                 "positions_key=None it is not read."
             )
-        return Declared(path, key, n_instances, n_features, dtype, positions_key, positions_dtype)
+        return declared._replace(positions_key=positions_key, positions_dtype=positions_dtype)
 
 
 def read_blocks(declared, of_positions, dtype):
@@ -165,6 +206,33 @@ def read_blocks(declared, of_positions, dtype):
             _refuse_non_finite(block, start)
             start += len(block)
             yield block
+
+
+def read_rows(declared, first, last):
+    """Read some of the instances of a bag, whose file must be as it was when it was declared.
+
+    Parameters
+    ----------
+    declared : Declared
+        What `declared_by` returned.
+    first, last : int
+        The rows to read, `last` excluded.
+
+    Returns
+    -------
+    rows : ndarray of shape (last - first, n_features)
+        The rows as they are stored.
+    """
+    refuse_changed(declared.path, declared.signature)  # so what was checked still holds
+    shape = (declared.n_instances, declared.n_features)
+    with _open(declared.path) as file:
+        if declared.in_parts:
+            rows = file.read_rows(declared.key, first, last)
+        else:
+            rows = file.read(declared.key).reshape(shape)[first:last]
+        if rows.shape != (last - first, declared.n_features):
+            raise ValueError("it has changed while it was read.")
+    return rows
 
 
 def _has(names, key):

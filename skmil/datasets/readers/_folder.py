@@ -15,6 +15,7 @@ from skmil.datasets.readers._folder_labels import SUBFOLDERS, labels_of
 from skmil.datasets.readers._hdf5 import spell
 from skmil.datasets.readers._result import read_result
 from skmil.datasets.readers._saved import read_saved
+from skmil.datasets.readers._stored_files import stored_rows
 
 
 def read_folder(
@@ -27,6 +28,7 @@ def read_folder(
     id_column=None,
     label_column="label",
     dtype=None,
+    lazy=False,
     save_to=None,
     overwrite=False,
     verbose=0,
@@ -39,8 +41,9 @@ def read_folder(
     ``features`` or ``feats``, their positions the dataset ``coords``.
 
     All files are checked before the first value is read. By default the instances then go into
-    one array in memory. Where that is too large, `save_to` packs them into a folder on the disk
-    instead, one bag at a time, and returns bags that are mapped into memory.
+    one array in memory. Where that is too large, there are two ways: with `lazy` the instances
+    stay in their files, and are read whenever they are needed; `save_to` packs them into a
+    folder on the disk, one bag at a time, and returns bags that are mapped into memory.
 
     Parameters
     ----------
@@ -70,6 +73,11 @@ def read_folder(
     dtype : {numpy.float32, numpy.float64}, default=None
         The type of the instances. By default float64 and float32 stay what they are, float16
         becomes float32, and other types become float64.
+    lazy : bool, default=False
+        Whether to leave the instances in their files. Each is opened again for every read, and
+        must not change while the bags are in use. No value is looked at before it is needed:
+        it is :func:`skmil.check_bags`, in ``fit`` and ``predict``, that finds those that are not
+        finite. Positions are read at once.
     save_to : str or path-like, default=None
         A folder to create, in which the bags are saved as by :meth:`skmil.Bags.save`. Later,
         :func:`read_saved` opens it at once.
@@ -101,6 +109,8 @@ def read_folder(
         a label or of another width than the first.
     FileExistsError
         If `save_to` exists.
+    ValueError
+        If `lazy` is set together with `save_to`.
     ImportError
         If h5py is not installed.
     OSError
@@ -118,7 +128,7 @@ def read_folder(
 
     Every float16 is a float32, so by default nothing is lost, and no estimator has to convert
     the instances, which would copy them all. The packed folder takes twice the space of the
-    files.
+    files; with `lazy`, float16 becomes float32 whenever it is read.
 
     References
     ----------
@@ -147,6 +157,8 @@ def read_folder(
     (['slide1', 'slide2'], ['tumour', 'normal'])
     """
     folder = Path(folder)
+    if lazy and save_to is not None:
+        raise ValueError("save_to packs the files, lazy leaves them as they are: choose one.")
     if save_to is not None:
         refuse_existing(save_to, overwrite)
     paths = _find_files(folder, pattern, labels)
@@ -162,7 +174,7 @@ def read_folder(
         positions = _part(files, True, positions_dtype.newbyteorder("="), 0)
     offsets = np.cumsum([0, *(file.n_instances for file in files)])
     if save_to is None:
-        bags = Bags(_fill(instances), offsets)
+        bags = Bags(stored_rows(files, dtype) if lazy else _fill(instances), offsets)
         found = None if positions is None else _fill(positions)
         return read_result(bags, target, bag_ids=bag_ids, positions=found)
     _pack(save_to, offsets, instances, positions, target, bag_ids, overwrite)

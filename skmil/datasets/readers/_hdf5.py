@@ -106,6 +106,12 @@ def read_dataset(dataset, path):
         return dataset[...]
 
 
+def read_dataset_rows(dataset, path, first, last):
+    """Return rows of a dataset, a table that may stand under an axis of length one."""
+    with errors_name(path, f"dataset {dataset.name.strip('/')!r}", caught=_DAMAGE):
+        return dataset[first:last] if len(dataset.shape) == 2 else dataset[0, first:last]
+
+
 def spell(names):
     """Return a list of names in words, the first few of them."""
     if not names:

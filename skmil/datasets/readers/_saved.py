@@ -50,7 +50,7 @@ def read_saved(folder, *, mmap_mode="r"):
     >>> bags.save(folder, target=y)
     >>> data = read_saved(folder)
     >>> data.bags, data.target[:5]
-    (Bags(100 bags, 996 instances, 20 features, float64), array([1, 0, 1, 0, 0]))
+    (Bags(100 bags, 996 instances, 20 features, float64, on disk), array([1, 0, 1, 0, 0]))
     """
     (instances, offsets, names), arrays = load_saved(folder, mmap_mode)
     bags = Bags(instances, offsets, feature_names=names)

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 from real_data import path_of
 
 from skmil import Bags, check_bags
+from skmil.bags import is_stored
 from skmil.datasets import DataFileError, read_bags, read_folder, read_npz, read_saved
 
 ROWS = {
@@ -72,13 +73,16 @@ def assert_is_all(data, dtype=np.float32, positions=True):
 
 @pytest.mark.parametrize("axis", [False, True])
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".H5", ".npy", ".npz"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_every_format_is_read_in_the_order_of_names(tmp_path, suffix, axis, packed):
+@pytest.mark.parametrize("where", ["memory", "packed", "lazy"])
+def test_every_format_is_read_in_the_order_of_names(tmp_path, suffix, axis, where):
     folder = write(tmp_path / "in", suffix, axis=axis)
-    data = read_folder(folder, save_to=tmp_path / "out" if packed else None)
+    packed = where == "packed"
+    save_to = tmp_path / "out" if packed else None
+    data = read_folder(folder, save_to=save_to, lazy=where == "lazy")
     assert_is_all(data, positions=suffix != ".npy")
     assert data.target is None
     assert isinstance(data.bags.instances, np.memmap) == packed
+    assert is_stored(data.bags.instances) == (where != "memory")
     if packed:
         again = read_saved(tmp_path / "out")
         again.setdefault("positions", None)
