@@ -76,7 +76,7 @@ def _compare_dense(left, right, centre):
         a, b = left[rows], right[columns]
         shifted_a, shifted_b = _subtract(a, centre), _subtract(b, centre)
         block, cancelled = _expand(
-            shifted_a @ shifted_b.T, squared_norms(shifted_a), squared_norms(shifted_b)
+            shifted_a @ (-2.0 * shifted_b).T, squared_norms(shifted_a), squared_norms(shifted_b)
         )
         for i, j in _in_chunks(cancelled, width=a.shape[1]):
             block[i, j] = squared_norms(_subtract(a[i], b[j]))
@@ -91,7 +91,7 @@ def _compare_sparse(left, right):
     def compare(rows, columns):
         a, b = left[rows], right[columns]
         # Only the products are dense: one number for each pair of the block.
-        block, cancelled = _expand((a @ b.T).toarray(), squared_norms(a), squared_norms(b))
+        block, cancelled = _expand((a @ (-2.0 * b).T).toarray(), squared_norms(a), squared_norms(b))
         for i, j in _in_chunks(cancelled, width):
             block[i, j] = squared_norms(a[i] - b[j])
         return block
@@ -100,12 +100,16 @@ def _compare_sparse(left, right):
 
 
 def _expand(products, norms_left, norms_right):
-    """Return the expanded squared distances, and row and column of those that cancelled."""
+    """Return the expanded squared distances, and row and column of those that cancelled.
+
+    `products` are those of the rows times -2.
+    """
     sums = norms_left[:, np.newaxis] + norms_right
-    products *= -2.0
     products += sums
     sums *= _CANCELLED
-    return products, np.nonzero(products < sums)
+    cancelled = products < sums
+    # To look for positions takes many times as long as to see that there are none.
+    return products, np.nonzero(cancelled) if cancelled.any() else ((), ())
 
 
 def _in_chunks(pairs, width):

@@ -18,6 +18,7 @@ LAYERS = [
     {"svm", "embedding", "compose", "kernels", "neighbors", "diverse_density"},
     {"nn"},
     {"functional", "base"},
+    {"_instance_kernel"},
     {"_sklearn", "_pairs", "_instances", "_distances"},
     {"bags"},
 ]

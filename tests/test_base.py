@@ -1,9 +1,12 @@
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
 
-from skmil import check_bags
+from skmil import BagDistance, Bags, CitationKNNClassifier, check_bags
 from skmil.base import (
     apply_class_weight,
     check_bag_weight,
@@ -12,6 +15,7 @@ from skmil.base import (
     split_by_bag,
     validate_bags,
 )
+from skmil.datasets import make_bags
 
 BAGS = check_bags([np.ones((2, 3)), np.zeros((1, 3)), np.ones((4, 3))])
 
@@ -23,6 +27,36 @@ def test_features_are_remembered_at_fit_and_compared_later():
     assert not hasattr(estimator, "feature_names_in_")
     with pytest.raises(ValueError, match="X has 2 features, but BaseEstimator is expecting 3"):
         validate_bags(estimator, np.ones((1, 2)))
+
+
+def test_stored_rows_are_read_for_estimators_that_compute_with_matrices(tmp_path):
+    BAGS.save(tmp_path / "bags")
+    stored = Bags.load(tmp_path / "bags")[[2, 0]]
+    estimator = BaseEstimator()
+    bags = validate_bags(estimator, stored, reset=True)
+    assert isinstance(bags.instances, np.ndarray)
+    assert_array_equal(bags.instances, BAGS[[2, 0]].instances)
+    estimator._reads_stored_bags = True
+    assert validate_bags(estimator, stored) is stored
+    estimator._reads_stored_bags = False
+    mapped = Bags.load(tmp_path / "bags")
+    found = validate_bags(estimator, mapped).instances
+    assert type(found) is np.ndarray
+    assert np.shares_memory(found, mapped.instances)
+
+
+@pytest.mark.parametrize("estimator", [CitationKNNClassifier(), BagDistance()], ids=repr)
+def test_a_model_of_bags_on_the_disk_outlives_their_folder(tmp_path, estimator):
+    bags, y = make_bags(n_bags=30, random_state=0, return_X_y=True)
+    bags.save(tmp_path / "bags")
+    text = pickle.dumps(estimator.fit(Bags.load(tmp_path / "bags"), y))
+    shutil.rmtree(tmp_path / "bags")
+    again = pickle.loads(text)
+    expected = estimator.fit(bags, y)
+    if hasattr(again, "predict"):
+        assert_array_equal(again.predict(bags), expected.predict(bags))
+    else:
+        assert_array_equal(again.transform(bags), expected.transform(bags))
 
 
 def test_names_of_an_earlier_fit_are_forgotten():

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.svm import SVC
 
-from skmil._instances import as_rows, choose_gamma, scale_gamma
+from skmil._instances import as_rows, choose_gamma, number_rows, scale_gamma
 
 
 @pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csr_array])
@@ -69,3 +69,23 @@ def test_gamma_by_name_or_number():
     assert choose_gamma("scale", rows) == scale_gamma(rows)
     assert choose_gamma("auto", rows) == 0.5
     assert choose_gamma(3, rows) == 3.0
+
+
+@given(
+    hnp.arrays(np.float64, (12, 2), elements=st.sampled_from([-1.0, -0.0, 0.0, 2.0])),
+    st.permutations(range(12)),
+)
+def test_equal_rows_have_one_number_whatever_their_order_and_storage(rows, order):
+    first, ids = number_rows(rows)
+    values = [tuple(row) for row in rows.tolist()]
+    assert len(first) == len(set(values))
+    assert [values[i] for i in first[ids]] == values
+    assert ids[first].tolist() == list(range(len(first)))
+    for other in (rows[order], sp.csr_array(rows[order]), sp.csr_matrix(rows[order])):
+        assert_array_equal(number_rows(other)[1], ids[order])
+
+
+def test_stored_zeros_are_zeros_and_stay_as_they_were():
+    rows = sp.csr_array((np.array([0.0, 1.0, 1.0]), np.array([0, 1, 1]), np.array([0, 2, 3])))
+    assert number_rows(rows)[1].tolist() == [0, 0]
+    assert rows.nnz == 3

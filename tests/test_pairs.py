@@ -30,8 +30,11 @@ def difference(a, b):
     outer=st.sampled_from(UFUNCS),
     rows=st.integers(1, 12),
     columns=st.integers(1, 12),
+    n_bags=st.integers(1, 4),
 )
-def test_blocks_of_any_size_give_what_the_definition_says(left, right, inner, outer, rows, columns):
+def test_blocks_of_any_size_give_what_the_definition_says(
+    left, right, inner, outer, rows, columns, n_bags
+):
     def compare(i, j):
         assert i.stop - i.start <= rows  # never the whole matrix
         assert j.stop - j.start <= columns
@@ -40,6 +43,7 @@ def test_blocks_of_any_size_give_what_the_definition_says(left, right, inner, ou
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_pairs, "_BLOCK_ROWS", rows)
         patch.setattr(_pairs, "_BLOCK_COLUMNS", columns)
+        patch.setattr(_pairs, "_BLOCK_BAGS", n_bags)
         found = _pairs.reduce_pairs(left, right, compare, inner, outer)
     assert_allclose(found, loop(left, right, inner, outer), rtol=1e-12, atol=1e-12)
 

@@ -4,9 +4,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
-from skmil._instances import as_rows
+from skmil._instances import as_rows, number_rows
 from skmil.bags import Bags
 
 __all__ = ["DistinctBags", "merge_equal_bags"]
@@ -45,7 +44,7 @@ def merge_equal_bags(bags, codes, weight):
         The bags that are left, each without repeated instances.
     """
     rows = as_rows(bags.instances)
-    first, ids = _number_rows(rows)
+    first, ids = number_rows(rows)
     bag_index = bags.bag_index
     order = np.lexsort((ids, bag_index))
     ids = ids[order]
@@ -68,27 +67,3 @@ def merge_equal_bags(bags, codes, weight):
         weight=np.bincount(group, weights=weight),
         ids=ids,
     )
-
-
-def _number_rows(rows):
-    """Number the distinct rows, in the order of their bytes.
-
-    Returns
-    -------
-    first : ndarray of int of shape (n_distinct,)
-        A row with each number.
-    ids : ndarray of int of shape (n_rows,)
-        The number of each row.
-    """
-    table = sp.csr_array(rows)
-    if (table.data == 0).any():  # stored zeros, and zeros with a minus sign
-        table = table.copy()
-        table.eliminate_zeros()
-    indices = table.indices.astype(np.int64, copy=False)
-    keys = np.empty(table.shape[0], dtype=object)
-    keys[:] = [
-        indices[start:stop].tobytes() + table.data[start:stop].tobytes()
-        for start, stop in pairwise(table.indptr.tolist())
-    ]
-    _, first, ids = np.unique(keys, return_index=True, return_inverse=True)
-    return first, ids

@@ -312,7 +312,9 @@ class EMDDClassifier(BagClassifierMixin, BaseEstimator):
         scale = units.initial_scale if self.initial_scale == "scale" else self.initial_scale
         scale *= units.length
         n_starts = None if self.n_starts == "all" else self.n_starts
-        problems = [prepare(distinct.bags, units, distinct.codes == k, weight) for k in targets]
+        problem = prepare(distinct.bags, units, distinct.codes == 1, weight)
+        # One copy of the rows for all targets.
+        problems = [problem._replace(is_positive=distinct.codes == k) for k in targets]
         starts = [choose_starts(problem, distinct.ids, scale, n_starts) for problem in problems]
         runs = iter(
             Parallel(n_jobs=self.n_jobs)(

@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmil._instance_kernel import InstanceKernel
 from skmil._instances import choose_gamma
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import BagEstimatorMixin, split_by_bag, validate_bags
 from skmil.kernels._graph import graph_weights
-from skmil.kernels._instances import InstanceKernel
 from skmil.kernels._norms import divide, norms
 from skmil.kernels._sums import WeightedBags, self_sums, sums, symmetric_sums
 
@@ -87,7 +87,7 @@ class BagKernel(
         The training bags, in the order of the columns of the Gram matrix. They share the
         memory of the bags given to :meth:`fit` where these are :class:`Bags` already.
     gamma_ : float
-        The coefficient of the kernel.
+        The coefficient of the kernel; 1.0 for "linear", which has none.
     n_features_in_ : int
         Number of features seen in :meth:`fit`.
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
@@ -274,7 +274,8 @@ class BagKernel(
         """Set what is learnt but for the norms, and return the training bags with weights."""
         bags = _in_rows(validate_bags(self, X, reset=True))
         self.bags_ = bags
-        self.gamma_ = choose_gamma(self.gamma, bags.instances)
+        # The linear kernel has no coefficient, and "scale" would look at all instances for one.
+        self.gamma_ = 1.0 if self.kernel == "linear" else choose_gamma(self.gamma, bags.instances)
         self._kernel = InstanceKernel(self.kernel, self.gamma_, self.degree, self.coef0, self.power)
         # Kept from here on, whatever the parameters are set to after fit.
         self._threshold = self.threshold if self.method == "graph" else None

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skmil._instance_kernel import quietly
 from skmil._pairs import reduce_pairs
 from skmil.bags import Bags
-from skmil.kernels._instances import quietly
 from skmil.kernels._sums import (
     _SMALL_PART,
     WeightedBags,

@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmil._distances import squared_norms
+from skmil._instance_kernel import products, quietly
 from skmil._pairs import reduce_pairs
 from skmil.bags import Bags
-from skmil.kernels._instances import products, quietly
 
 __all__ = [
     "WeightedBags",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Neighbourhoods", "citer_shares", "neighbourhoods", "reference_shares"]
+__all__ = ["Neighbourhoods", "citer_shares", "join", "neighbourhoods", "reference_shares"]
 
 #: Distances that differ by this share or less count as equal: rounding must not rank bags.
 _TIE = 1e-9
@@ -66,36 +66,71 @@ def reference_shares(distances, bag_weight, n_references):
     return shares
 
 
-def neighbourhoods(distances, bag_weight, n_citers):
-    """Return the neighbours of each training bag, as far as it may cite a query.
+def neighbourhoods(distances, bag_weight, n_citers, start=0):
+    """Return the neighbours of training bags, as far as these may cite a query.
 
     Parameters
     ----------
-    distances : ndarray of shape (n_bags, n_bags)
-        Distances between the training bags.
+    distances : ndarray of shape (n_some, n_bags)
+        Distances from some of the training bags, which follow one another, to all.
     bag_weight : ndarray of shape (n_bags,)
         Weights of the training bags, > 0.
     n_citers : int
         How many neighbours a bag cites.
+    start : int, default=0
+        The number of the first of the bags.
 
     Returns
     -------
     neighbours : Neighbourhoods
         The nearest others of each bag.
     """
-    weights = np.tile(bag_weight, (len(bag_weight), 1))
-    # To one of w copies, the others are neighbours, at the distance of the bag from itself.
-    np.fill_diagonal(weights, np.maximum(bag_weight - 1.0, 0.0))
-    order = np.argsort(distances, axis=1)
-    nearest = np.take_along_axis(distances, order, axis=1)
-    reached = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    n_some, n_bags = distances.shape
+    own = np.arange(n_some)
+    n_nearest = min(n_citers + 2, n_bags)
+    while True:
+        order = np.argpartition(distances, n_nearest - 1, axis=1)[:, :n_nearest]
+        nearest = np.take_along_axis(distances, order, axis=1)
+        by_distance = np.argsort(nearest, axis=1)
+        order = np.take_along_axis(order, by_distance, axis=1)
+        nearest = np.take_along_axis(nearest, by_distance, axis=1)
+        # To one of w copies, the others are neighbours, at the distance of the bag from itself.
+        is_own = order == own[:, np.newaxis] + start
+        weights = np.where(is_own, np.maximum(bag_weight[order] - 1.0, 0.0), bag_weight[order])
+        reached = np.cumsum(weights, axis=1)
 
-    # A query behind bags that fill the places is not cited, whatever else comes before it.
-    radius = np.where(reached >= n_citers, nearest, np.inf).min(axis=1, keepdims=True)
-    n_kept = np.count_nonzero(nearest <= radius * (1.0 + 4.0 * _TIE), axis=1).max()
-    kept = np.zeros((len(bag_weight), n_kept + 1))
+        # A query behind bags that fill the places is not cited, whatever else comes before it.
+        radius = np.where(reached >= n_citers, nearest, np.inf).min(axis=1, keepdims=True)
+        matters = nearest <= radius * (1.0 + 4.0 * _TIE)
+        if n_nearest == n_bags or not matters[:, -1].any():
+            break
+        n_nearest = min(4 * n_nearest, n_bags)  # light bags, or many at the same distance
+    n_kept = np.count_nonzero(matters, axis=1).max()
+    kept = np.zeros((n_some, n_kept + 1))
     kept[:, 1:] = reached[:, :n_kept]
     return Neighbourhoods(nearest[:, :n_kept].copy(), kept)
+
+
+def join(tables):
+    """Return the neighbours of all training bags.
+
+    Parameters
+    ----------
+    tables : list of Neighbourhoods
+        The neighbours of some after the other.
+
+    Returns
+    -------
+    neighbours : Neighbourhoods
+        A row for each training bag. What is missing to the longest is infinitely far away.
+    """
+    n_kept = max(table.distances.shape[1] for table in tables)
+    distances, weights = [], []
+    for table in tables:
+        missing = [(0, 0), (0, n_kept - table.distances.shape[1])]
+        distances.append(np.pad(table.distances, missing, constant_values=np.inf))
+        weights.append(np.pad(table.weights, missing, mode="edge"))
+    return Neighbourhoods(np.concatenate(distances), np.concatenate(weights))
 
 
 def citer_shares(distances, neighbours, n_citers):

@@ -16,7 +16,7 @@ from skmil.base import (
     encode_labels,
     validate_bags,
 )
-from skmil.neighbors._citation import citer_shares, neighbourhoods, reference_shares
+from skmil.neighbors._citation import citer_shares, join, neighbourhoods, reference_shares
 from skmil.neighbors._distances import METRICS, distances_between
 
 __all__ = ["CitationKNNClassifier"]
@@ -25,6 +25,9 @@ __all__ = ["CitationKNNClassifier"]
 _DECIMALS = 12
 #: So many queries are voted on at a time, since ranking takes several copies of their distances.
 _QUERIES = 256
+#: So many training bags are compared with all others at a time. If there are no more than these,
+#: each pair is compared once instead of twice.
+_BAGS = 2048
 
 
 class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
@@ -97,8 +100,9 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
     places of references, as so many bags; but they do not change who cites whom, for the
     copies of a bag would only keep it from citing others.
 
-    Fitting computes the distances between all training bags. To predict takes the distances
-    from the queries to the training bags; queries have no influence on each other.
+    Fitting computes the distances between all training bags, and keeps those to the nearest.
+    To predict takes the distances from the queries to the training bags; queries have no
+    influence on each other. Neither holds the distances of all pairs at once.
 
     References
     ----------
@@ -174,8 +178,7 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
         self.bags_ = bags
         # Kept from here on, whatever the parameters are set to after fit.
         self._metric, self._numbers = self.metric, (self.n_references, self.n_citers)
-        distances = distances_between(bags, None, self.metric)
-        self._neighbourhoods = neighbourhoods(distances, weight, self.n_citers)
+        self._neighbourhoods = self._find_neighbours(bags, weight)
         self._votes = apply_class_weight(self.class_weight, self.classes_, codes, weight)
         self._one_hot = (codes[:, np.newaxis] == range(len(self.classes_))).astype(float)
         return self
@@ -213,12 +216,25 @@ class CitationKNNClassifier(BagClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = validate_bags(self, X)
-        distances = distances_between(bags, self.bags_, self._metric)
-        parts = np.split(distances, range(_QUERIES, bags.n_bags, _QUERIES))
-        votes = np.concatenate([self._count(part) for part in parts])
+        votes = np.concatenate(
+            [
+                self._count(distances_between(bags[i : i + _QUERIES], self.bags_, self._metric))
+                for i in range(0, bags.n_bags, _QUERIES)
+            ]
+        )
         total = votes.sum(axis=1, keepdims=True)
         equal = np.full(votes.shape, 1.0 / len(self.classes_))
         return np.divide(votes, total, out=equal, where=total > 0.0).round(_DECIMALS)
+
+    def _find_neighbours(self, bags, weight):
+        """Return the neighbours of the training bags, without the distances of all pairs."""
+        tables = []
+        for start in range(0, bags.n_bags, _BAGS):
+            some = bags[start : start + _BAGS]
+            some, others = (bags, None) if some.n_bags == bags.n_bags else (some, bags)
+            distances = distances_between(some, others, self.metric)
+            tables.append(neighbourhoods(distances, weight, self.n_citers, start))
+        return join(tables)
 
     def _count(self, distances):
         """Return the votes for each class, given the distances to the training bags."""

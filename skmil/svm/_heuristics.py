@@ -6,8 +6,9 @@ not known about the positive bags:
 - MI-SVM, the *bag* formulation: which instance of each bag is its witness;
 - mi-SVM, the *instance* formulation: which instances of each bag are positive.
 
-Each heuristic is a start, a training problem for a given state and a new state from the
-scores of the instances. :func:`alternate` runs either.
+Each heuristic is a table of rows, a start, a training problem for a given state, which chooses
+rows of the table, and a new state from the scores of the instances. :func:`alternate` runs
+either.
 """
 
 from typing import NamedTuple
@@ -15,26 +16,45 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["HEURISTICS", "Heuristic", "Run", "alternate", "best_instances", "score_bags"]
+__all__ = [
+    "HEURISTICS",
+    "Heuristic",
+    "PositiveBags",
+    "Run",
+    "alternate",
+    "best_instances",
+    "score_bags",
+]
+
+
+class PositiveBags(NamedTuple):
+    """Where in the table of a heuristic the positive bags are."""
+
+    rows: np.ndarray  # (n_instances,) their instances
+    offsets: np.ndarray  # (n_positive_bags + 1,) where among these the bags begin
+    means: np.ndarray  # (n_positive_bags,) their means, if the table has any
+    weight: np.ndarray  # (n_positive_bags,)
 
 
 class Run(NamedTuple):
     """What :func:`alternate` returns."""
 
     model: object  # fitted to the last state
+    scores: np.ndarray  # of the instances of the positive bags, under the model
     n_iter: int  # how many models were fitted
     outcome: str  # "converged", "cycle" or "max_iter"
 
 
 class Heuristic(NamedTuple):
-    """The three steps of a heuristic."""
+    """The steps of a heuristic."""
 
+    table: object  # (bags) -> the rows of all bags' instances, and what else is to be fitted to
     start: object  # (positive bags) -> state
-    problem: object  # (state, positive bags, their weights) -> rows, labels, weights
+    problem: object  # (state, positive bags) -> rows of the table, labels, weights
     update: object  # (scores of the positive bags' instances, offsets) -> state
 
 
-def alternate(heuristic, fit, positive, positive_weight, negative, negative_weight, max_iter):
+def alternate(heuristic, solver, bags, is_positive, weight, max_iter):
     """Fit a model, let it choose the next state, and repeat until the state stays.
 
     Neither step raises the objective of the support vector machine: fitting minimises it
@@ -47,16 +67,15 @@ def alternate(heuristic, fit, positive, positive_weight, negative, negative_weig
     ----------
     heuristic : Heuristic
         The steps.
-    fit : callable
-        ``fit(rows, labels, weight)`` returns a model with ``decision_function(rows)``.
-    positive : Bags
-        The positive bags.
-    positive_weight : ndarray of shape (n_positive_bags,)
-        Weights of the positive bags.
-    negative : Bags
-        The negative bags, all of whose instances are negative.
-    negative_weight : ndarray of shape (n_negative_bags,)
-        Weights of the negative bags.
+    solver : Solver
+        ``fit(chosen, labels, weight)`` returns a model of chosen rows of the table,
+        ``score(model, chosen)`` their scores, and ``fit_to_features`` the model to return.
+    bags : Bags
+        All bags.
+    is_positive : ndarray of bool of shape (n_bags,)
+        Which of them are positive. All instances of the others are negative.
+    weight : ndarray of shape (n_bags,)
+        Weights of the bags.
     max_iter : int
         Most models to fit.
 
@@ -65,25 +84,41 @@ def alternate(heuristic, fit, positive, positive_weight, negative, negative_weig
     run : Run
         The last model, the number of models and how it ended.
     """
-    fixed_labels = np.full(negative.n_instances, -1)
-    fixed_weight = np.repeat(negative_weight, negative.bag_sizes)
+    of_positive = is_positive[bags.bag_index]
+    positive = PositiveBags(
+        rows=np.flatnonzero(of_positive),
+        offsets=np.concatenate([[0], np.cumsum(bags.bag_sizes[is_positive])]),
+        means=bags.n_instances + np.flatnonzero(is_positive),
+        weight=weight[is_positive],
+    )
+    fixed = np.flatnonzero(~of_positive)
+    fixed_weight = weight[bags.bag_index[fixed]]
+
     state = heuristic.start(positive)
     seen = {state.tobytes()}
-    for n_iter in range(1, max_iter + 1):
-        rows, labels, weight = heuristic.problem(state, positive, positive_weight)
-        model = fit(
-            _stack(rows, negative.instances),
-            np.concatenate([labels, fixed_labels]),
-            np.concatenate([weight, fixed_weight]),
+    outcome = "max_iter"
+    for n_iter in range(1, max_iter + 1):  # noqa: B007, its last value is returned
+        rows, labels, row_weight = heuristic.problem(state, positive)
+        problem = (
+            np.concatenate([rows, fixed]),
+            np.concatenate([labels, np.full(len(fixed), -1)]),
+            np.concatenate([row_weight, fixed_weight]),
         )
-        new = heuristic.update(model.decision_function(positive.instances), positive.offsets)
+        model = solver.fit(*problem)
+        scores = solver.score(model, positive.rows)
+        new = heuristic.update(scores, positive.offsets)
         if np.array_equal(new, state):
-            return Run(model, n_iter, "converged")
+            outcome = "converged"
+            break
         if new.tobytes() in seen:
-            return Run(model, n_iter, "cycle")
+            outcome = "cycle"
+            break
         seen.add(new.tobytes())
         state = new
-    return Run(model, max_iter, "max_iter")
+    fitted = solver.fit_to_features(*problem, model)
+    if fitted is not model:
+        model, scores = fitted, solver.score(fitted, positive.rows)
+    return Run(model, scores, n_iter, outcome)
 
 
 def score_bags(scores, offsets):
@@ -125,29 +160,43 @@ def best_instances(scores, offsets):
     return first - offsets[:-1]
 
 
+def instances_and_means(bags):
+    """Return the instances of all bags and, after them, the mean of each bag."""
+    shares = np.repeat(1.0 / bags.bag_sizes, bags.bag_sizes)
+    columns = np.arange(bags.n_instances, dtype=np.int32)
+    means = sp.csr_array((shares, columns, bags.offsets.astype(np.int32))) @ bags.instances
+    if sp.issparse(means):
+        means.sort_indices()
+        return sp.vstack([bags.instances, means], format="csr")
+    return np.concatenate([bags.instances, means])
+
+
 def start_from_means(positive):
     """Return the state before any witness is known: -1, or 0 where there is no choice."""
-    return np.where(positive.bag_sizes == 1, 0, -1)
+    return np.where(np.diff(positive.offsets) == 1, 0, -1)
 
 
-def witness_problem(witnesses, positive, weight):
+def witness_problem(witnesses, positive):
     """Return one positive row per bag: its witness, at the start the mean of the bag."""
-    if (witnesses < 0).any():
-        rows = _bag_means(positive)
-    else:
-        rows = positive.instances[positive.offsets[:-1] + witnesses]
-    return rows, np.ones(positive.n_bags, dtype=int), weight
+    is_start = (witnesses < 0).any()
+    rows = positive.means if is_start else positive.rows[positive.offsets[:-1] + witnesses]
+    return rows, np.ones(len(rows), dtype=int), positive.weight
+
+
+def instances_alone(bags):
+    """Return the instances of all bags."""
+    return bags.instances
 
 
 def start_all_positive(positive):
     """Return the state in which every instance of a positive bag is positive."""
-    return np.ones(positive.n_instances, dtype=bool)
+    return np.ones(len(positive.rows), dtype=bool)
 
 
-def imputed_problem(is_positive, positive, weight):
+def imputed_problem(is_positive, positive):
     """Return all rows of the positive bags with their imputed labels."""
-    labels = np.where(is_positive, 1, -1)
-    return positive.instances, labels, np.repeat(weight, positive.bag_sizes)
+    weight = np.repeat(positive.weight, np.diff(positive.offsets))
+    return positive.rows, np.where(is_positive, 1, -1), weight
 
 
 def impute(scores, offsets):
@@ -159,19 +208,6 @@ def impute(scores, offsets):
 
 #: The heuristics by the name of their formulation.
 HEURISTICS = {
-    "bag": Heuristic(start_from_means, witness_problem, best_instances),
-    "instance": Heuristic(start_all_positive, imputed_problem, impute),
+    "bag": Heuristic(instances_and_means, start_from_means, witness_problem, best_instances),
+    "instance": Heuristic(instances_alone, start_all_positive, imputed_problem, impute),
 }
-
-
-def _bag_means(bags):
-    shares = np.repeat(1.0 / bags.bag_sizes, bags.bag_sizes)
-    columns = np.arange(bags.n_instances, dtype=np.int32)
-    average = sp.csr_array((shares, columns, bags.offsets.astype(np.int32)))
-    return average @ bags.instances
-
-
-def _stack(upper, lower):
-    if sp.issparse(upper):
-        return sp.vstack([upper, lower], format="csr")
-    return np.concatenate([upper, lower])

@@ -21,7 +21,7 @@ from skmil.base import (
     validate_bags,
 )
 from skmil.svm._heuristics import HEURISTICS, alternate, best_instances, score_bags
-from skmil.svm._solver import dense_blocks, fit_svc, merge_equal_rows
+from skmil.svm._solver import Solver, score_rows
 
 __all__ = ["MISVMClassifier"]
 
@@ -84,6 +84,11 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         Factors of `C` by class, ``{label: factor}``. "balanced" makes them inversely
         proportional to the number (with `sample_weight`, the weight) of the bags of the
         class. None for no factors.
+    cache_size : float, default=200.0
+        Megabytes for values of the kernel while fitting. mi-SVM keeps those of all pairs of
+        distinct instances where they fit, which takes 8 bytes for a pair: 200 are enough for
+        5,000 instances. Else, and for MI-SVM always, they are computed as the solver asks
+        for them, for each support vector machine anew.
 
     Attributes
     ----------
@@ -129,8 +134,10 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
     two such bags, and a bag of weight zero the same as none, also for ``gamma="scale"`` and
     ``class_weight="balanced"``.
 
-    Sparse instances stay sparse, except that a callable kernel decides for itself, and that
-    a model fitted to dense instances makes others dense a block at a time.
+    Sparse instances stay sparse, except that a callable kernel decides for itself; fitted to
+    dense instances, it gets others dense as well. With a callable kernel the solver holds the
+    kernels of all pairs of the rows it is fitted to, whatever the `cache_size`; the memory for all
+    other kernels does not grow with the square of the number of instances.
 
     References
     ----------
@@ -174,6 +181,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="neither")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "cache_size": [Interval(Real, 0.0, None, closed="neither")],
     }
 
     def __init__(
@@ -188,6 +196,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         max_iter=50,
         tol=1e-3,
         class_weight=None,
+        cache_size=200.0,
     ):
         self.formulation = formulation
         self.kernel = kernel
@@ -198,6 +207,7 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.class_weight = class_weight
+        self.cache_size = cache_size
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -222,18 +232,21 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         weight = check_bag_weight(sample_weight, bags.n_bags)
         present = np.flatnonzero(weight)
         bags, weight = _with_svm_rows(bags[present]), weight[present]
+        self._fitted_to_dense = not sp.issparse(bags.instances)
         self.classes_, codes = encode_labels(y[present])
 
-        self._fitted_to_sparse = sp.issparse(bags.instances)
-        params = self._svc_params(bags, weight)
+        heuristic = HEURISTICS[self.formulation]
+        solver = Solver(heuristic.table(bags))
+        self._configure(solver, bags, weight)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
         targets = [1] if len(self.classes_) == 2 else range(len(self.classes_))
         witnesses = np.full((len(targets), len(y)), -1)
         runs = []
         for row, k in zip(witnesses, targets, strict=True):
-            run = self._fit_binary(bags, codes == k, weight, params)
+            run = alternate(heuristic, solver, bags, codes == k, weight, self.max_iter)
             _warn_unless_converged(run, self.formulation, self.max_iter)
-            row[present[codes == k]] = _witnesses(run.model, bags[codes == k])
+            offsets = np.concatenate([[0], np.cumsum(bags.bag_sizes[codes == k])])
+            row[present[codes == k]] = best_instances(run.scores, offsets)
             runs.append(run)
 
         n_iter = np.array([run.n_iter for run in runs])
@@ -259,53 +272,37 @@ class MISVMClassifier(BagClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bags = _with_svm_rows(validate_bags(self, X))
-        blocks = [bags.instances]
-        if sp.issparse(bags.instances) and not self._fitted_to_sparse:  # SVC would refuse them
-            blocks = dense_blocks(bags.instances)
-        of_instances = np.concatenate(
-            [[svc.decision_function(block) for svc in self.estimators_] for block in blocks],
-            axis=1,
-        )
+        of_instances = [
+            score_rows(svc, bags.instances, self._fitted_to_dense) for svc in self.estimators_
+        ]
         scores = [score_bags(row, bags.offsets) for row in of_instances]
         return scores[0] if len(scores) == 1 else np.column_stack(scores)
 
-    def _svc_params(self, bags, weight):
+    def _configure(self, solver, bags, weight):
+        """Hand the parameters to the solver, after the weights that `gamma` depends on."""
         gamma = self.gamma
         if self.kernel == "linear":
             gamma = 1.0  # of no influence
         elif gamma == "scale":
-            same = np.zeros(bags.n_instances, dtype=int)
-            rows, _, weight = merge_equal_rows(
-                bags.instances, same, np.repeat(weight, bags.bag_sizes)
-            )
-            gamma = scale_gamma(rows, weight)
-        return {
-            "kernel": self.kernel,
-            "C": self.C,
-            "gamma": gamma,
-            "degree": self.degree,
-            "coef0": self.coef0,
-            "tol": self.tol,
-        }
-
-    def _fit_binary(self, bags, is_positive, weight, params):
-        return alternate(
-            HEURISTICS[self.formulation],
-            lambda rows, labels, weight: fit_svc(rows, labels, weight, **params),
-            bags[is_positive],
-            weight[is_positive],
-            bags[~is_positive],
-            weight[~is_positive],
-            self.max_iter,
+            ids = solver.ids[: bags.n_instances]  # without the means of bags
+            counts = np.bincount(ids, np.repeat(weight, bags.bag_sizes))
+            present = np.flatnonzero(counts)
+            gamma = scale_gamma(solver.rows[present], counts[present])
+        solver.configure(
+            kernel=self.kernel,
+            C=self.C,
+            gamma=gamma,
+            degree=self.degree,
+            coef0=self.coef0,
+            tol=self.tol,
+            cache_size=self.cache_size,
+            # MI-SVM looks at few of the kernels.
+            keep_gram=self.formulation == "instance",
         )
 
 
 def _with_svm_rows(bags):
     return bags.replace_instances(as_rows(bags.instances), feature_names=bags.feature_names)
-
-
-def _witnesses(model, bags):
-    return best_instances(model.decision_function(bags.instances), bags.offsets)
 
 
 def _warn_unless_converged(run, formulation, max_iter):

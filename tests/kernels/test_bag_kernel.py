@@ -325,6 +325,7 @@ def test_training_bags_and_gamma_are_kept():
     assert kernel.gamma_ == pytest.approx(1 / (3 * bags.instances.var()))
     assert BagKernel(gamma="auto").fit(bags).gamma_ == pytest.approx(1 / 3)
     assert BagKernel(gamma=0.25).fit(bags).gamma_ == 0.25
+    assert BagKernel(kernel="linear").fit(bags).gamma_ == 1.0
 
 
 def test_a_fitted_kernel_does_not_change_with_its_parameters():

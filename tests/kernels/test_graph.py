@@ -9,9 +9,9 @@ from sklearn.metrics.pairwise import laplacian_kernel
 from strategies import ragged_bags
 
 from skmil import Bags, _pairs, check_bags
+from skmil._instance_kernel import InstanceKernel
 from skmil.kernels import _graph, _sums
 from skmil.kernels._graph import graph_weights
-from skmil.kernels._instances import InstanceKernel
 
 LINEAR = InstanceKernel("linear")
 KERNELS = [

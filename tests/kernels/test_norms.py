@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmil import check_bags
-from skmil.kernels._instances import InstanceKernel
+from skmil._instance_kernel import InstanceKernel
 from skmil.kernels._norms import divide, norms
 from skmil.kernels._sums import WeightedBags, self_sums
 

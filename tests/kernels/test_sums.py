@@ -9,8 +9,8 @@ from sklearn.metrics.pairwise import laplacian_kernel
 from strategies import bag_sizes, ragged_bags
 
 from skmil import Bags, _pairs
+from skmil._instance_kernel import InstanceKernel
 from skmil.kernels import _sums
-from skmil.kernels._instances import InstanceKernel
 from skmil.kernels._sums import (
     WeightedBags,
     instance_self_kernels,

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skmil.neighbors._citation import citer_shares, neighbourhoods, reference_shares
+from skmil.neighbors._citation import (
+    Neighbourhoods,
+    citer_shares,
+    join,
+    neighbourhoods,
+    reference_shares,
+)
 
 N_BAGS = 4
 
@@ -127,3 +133,41 @@ def test_weights_next_to_nothing_do_no_harm():
     shares = reference_shares(np.array([[1.0, 2.0, 3.0]]), np.array([1.0, 1e-300, 1.0]), 1)
     assert np.isfinite(shares).all()
     assert_allclose(shares[:, [0, 2]], [[1, 0]])
+
+
+@settings(max_examples=30)
+@given(counted_bags(), st.integers(1, N_BAGS))
+def test_neighbours_found_some_bags_at_a_time_are_the_same(data, size):
+    between, query, copies, n_citers = data
+    weight = copies / 2
+    tables = [
+        neighbourhoods(between[i : i + size], weight, n_citers, i) for i in range(0, N_BAGS, size)
+    ]
+    expected = citer_shares(query[np.newaxis], neighbourhoods(between, weight, n_citers), n_citers)
+    assert_allclose(citer_shares(query[np.newaxis], join(tables), n_citers), expected)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 1000), st.integers(0, 6), st.sampled_from([0.1, 1.0, 3.0]))
+def test_neighbours_are_those_of_sorting_all(seed, n_citers, heaviest):
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, 8, size=40) + 1.0
+    between = np.abs(np.subtract.outer(places, places))
+    weight = rng.uniform(0.0, heaviest, size=40) + 1e-3
+    query = np.abs(rng.integers(0, 10, size=(5, 1)) - places)
+    found = citer_shares(query, neighbourhoods(between, weight, n_citers), n_citers)
+    for i in range(40):
+        others = weight.copy()
+        others[i] = max(weight[i] - 1.0, 0.0)
+        for q in range(5):
+            nearer = others[between[i] < query[q, i]].sum()
+            as_near = others[between[i] == query[q, i]].sum() + 1.0
+            assert_allclose(found[q, i], np.clip(n_citers - nearer, 0, as_near) / as_near)
+
+
+def test_what_is_missing_to_the_longest_row_is_far_away():
+    short = Neighbourhoods(np.array([[1.0]]), np.array([[0.0, 1.0]]))
+    long = Neighbourhoods(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0, 3.0]]))
+    distances, weights = join([short, long])
+    assert distances.tolist() == [[1.0, np.inf], [1.0, 2.0]]
+    assert weights.tolist() == [[0.0, 1.0, 1.0], [0.0, 1.0, 3.0]]

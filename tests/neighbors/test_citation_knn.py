@@ -270,3 +270,15 @@ def test_queries_may_be_voted_on_in_parts(n_queries, monkeypatch):
     expected = model.predict_proba(new)
     monkeypatch.setattr("skmil.neighbors._citation_knn._QUERIES", n_queries)
     assert_array_equal(model.predict_proba(new), expected)
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_training_bags_may_be_compared_in_parts(metric, monkeypatch):
+    rng = np.random.default_rng(0)
+    bags, new = ([rng.normal(size=(3, 2)) for _ in range(30)] for _ in range(2))
+    weight = rng.uniform(0.2, 3.0, size=30)
+    model = CitationKNNClassifier(metric=metric)
+    expected = model.fit(bags, np.arange(30) % 2, sample_weight=weight).predict_proba(new)
+    monkeypatch.setattr("skmil.neighbors._citation_knn._BAGS", 7)
+    parts = model.fit(bags, np.arange(30) % 2, sample_weight=weight)
+    assert_array_equal(parts.predict_proba(new), expected)

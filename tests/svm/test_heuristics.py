@@ -2,17 +2,21 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.svm import SVC
 from strategies import bag_sizes
 
 from skmil import Bags, check_bags
+from skmil._instances import as_rows
 from skmil.svm._heuristics import (
     HEURISTICS,
+    PositiveBags,
     alternate,
     best_instances,
     impute,
+    instances_and_means,
     score_bags,
     start_from_means,
     witness_problem,
@@ -49,6 +53,33 @@ def fit_plain_svc(rows, labels, weight):
     return SVC(**SVC_PARAMS).fit(rows, labels, sample_weight=weight)
 
 
+class PlainSolver:
+    """Fits to rows of a table by a function of rows, labels and weights."""
+
+    def __init__(self, table, fit):
+        self.table, self.fit_rows = table, fit
+
+    def fit(self, chosen, labels, weight):
+        return self.fit_rows(self.table[chosen], labels, weight)
+
+    def score(self, model, chosen):
+        return model.decision_function(self.table[chosen])
+
+    def fit_to_features(self, chosen, labels, weight, model):
+        return model
+
+
+def run(formulation, fit, positive, positive_weight, negative, negative_weight, max_iter=100):
+    """Alternate on positive and negative bags, which come in turn."""
+    heuristic = HEURISTICS[formulation]
+    n_positive, n_bags = len(positive), len(positive) + len(negative)
+    order = np.argsort([*range(n_positive), *range(n_bags - n_positive)], kind="stable")
+    bags = check_bags([*positive, *negative])[order]
+    weight = np.concatenate([positive_weight, negative_weight])[order]
+    solver = PlainSolver(heuristic.table(bags), fit)
+    return alternate(heuristic, solver, bags, order < n_positive, weight, max_iter)
+
+
 @given(scored_bags())
 def test_choices_agree_with_a_loop_over_bags(data):
     scores, offsets = data
@@ -66,10 +97,15 @@ def test_choices_agree_with_a_loop_over_bags(data):
 
 def test_first_witness_is_the_mean_of_the_bag():
     bags = check_bags([np.array([[0.0, 1.0], [4.0, 3.0]]), np.array([[5.0, 6.0]])])
-    state = start_from_means(bags)
+    positive = PositiveBags(np.arange(3), bags.offsets, np.array([3, 4]), np.array([1.0, 2.0]))
+    state = start_from_means(positive)
     assert state.tolist() == [-1, 0]  # a bag of one instance leaves no choice
-    rows, labels, weight = witness_problem(state, bags, np.array([1.0, 2.0]))
-    np.testing.assert_array_equal(rows, [[2.0, 2.0], [5.0, 6.0]])
+    chosen, labels, weight = witness_problem(state, positive)
+    for container in (np.asarray, sp.csr_array):
+        of_storage = check_bags([container(bag) for bag in bags])
+        rows = as_rows(instances_and_means(of_storage))[chosen]
+        rows = rows.toarray() if sp.issparse(rows) else rows
+        np.testing.assert_array_equal(rows, [[2.0, 2.0], [5.0, 6.0]])
     assert labels.tolist() == [1, 1]
     assert weight.tolist() == [1.0, 2.0]
 
@@ -125,11 +161,12 @@ def naive_instance_mi_svm(positive, positive_weight, negative, negative_weight):
 def test_mi_svm_agrees_with_a_naive_loop(seed):
     problem = random_problem(seed)
     witnesses, n_iter = naive_mi_svm(*problem)
-    run = alternate(HEURISTICS["bag"], fit_plain_svc, *problem, max_iter=100)
-    assert run.outcome == "converged"
-    assert run.n_iter == n_iter
+    result = run("bag", fit_plain_svc, *problem)
+    assert result.outcome == "converged"
+    assert result.n_iter == n_iter
     positive = problem[0]
-    scores = run.model.decision_function(positive.instances)
+    scores = result.model.decision_function(positive.instances)
+    np.testing.assert_array_equal(result.scores, scores)
     assert best_instances(scores, positive.offsets).tolist() == witnesses
 
 
@@ -137,11 +174,11 @@ def test_mi_svm_agrees_with_a_naive_loop(seed):
 def test_instance_mi_svm_agrees_with_a_naive_loop(seed):
     problem = random_problem(seed)
     labels, n_iter = naive_instance_mi_svm(*problem)
-    run = alternate(HEURISTICS["instance"], fit_plain_svc, *problem, max_iter=100)
-    assert run.outcome == "converged"
-    assert run.n_iter == n_iter
+    result = run("instance", fit_plain_svc, *problem)
+    assert result.outcome == "converged"
+    assert result.n_iter == n_iter
     positive = problem[0]
-    scores = run.model.decision_function(positive.instances)
+    scores = result.model.decision_function(positive.instances)
     assert np.where(impute(scores, positive.offsets), 1, -1).tolist() == flat(labels)
 
 
@@ -165,7 +202,7 @@ def test_no_iteration_raises_the_objective(formulation, seed):
         objectives.append(norm / 2 + SVC_PARAMS["C"] * loss)
         return svc
 
-    alternate(HEURISTICS[formulation], fit, *random_problem(seed), max_iter=100)
+    run(formulation, fit, *random_problem(seed))
     # The means that MI-SVM starts from are no choice of witnesses.
     chosen = objectives[1:] if formulation == "bag" else objectives
     assert (np.diff(chosen) < 1e-6).all()
@@ -192,33 +229,30 @@ def run_scripted(formulation, *scores, max_iter=10):
     negative = Bags(np.full((1, 1), -1.0), [0, 1])
     solver = Scripted(*scores)
     one = np.ones(1)
-    run = alternate(
-        HEURISTICS[formulation], solver.fit, positive, one, negative, one, max_iter=max_iter
-    )
-    return run, solver
+    return run(formulation, solver.fit, positive, one, negative, one, max_iter), solver
 
 
 def test_stops_when_the_witness_stays():
-    run, solver = run_scripted("bag", [0, 1, 0], [0, 0, 1], [0, 0, 2])
-    assert (run.outcome, run.n_iter) == ("converged", 3)
-    assert run.model is solver.models[-1]
+    result, solver = run_scripted("bag", [0, 1, 0], [0, 0, 1], [0, 0, 2])
+    assert (result.outcome, result.n_iter) == ("converged", 3)
+    assert result.model is solver.models[-1]
     witness_rows = [model.problem[0][0, 0] for model in solver.models]
     assert witness_rows == [1.0, 1.0, 2.0]  # the mean, then instances 1 and 2
 
 
 def test_stops_when_a_witness_comes_back():
-    run, solver = run_scripted("bag", [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0])
-    assert (run.outcome, run.n_iter) == ("cycle", 4)
-    assert run.model is solver.models[-1]
+    result, solver = run_scripted("bag", [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0])
+    assert (result.outcome, result.n_iter) == ("cycle", 4)
+    assert result.model is solver.models[-1]
 
 
 def test_stops_when_labels_come_back():
-    run, solver = run_scripted("instance", [1, -1, 1], [1, 1, -1], [1, -1, 1])
-    assert (run.outcome, run.n_iter) == ("cycle", 3)
+    result, solver = run_scripted("instance", [1, -1, 1], [1, 1, -1], [1, -1, 1])
+    assert (result.outcome, result.n_iter) == ("cycle", 3)
     assert solver.models[1].problem[1].tolist() == [1, -1, 1, -1]
 
 
 def test_stops_after_max_iter():
-    run, solver = run_scripted("bag", [1, 0, 0], [0, 1, 0], max_iter=2)
-    assert (run.outcome, run.n_iter) == ("max_iter", 2)
-    assert run.model is solver.models[-1]
+    result, solver = run_scripted("bag", [1, 0, 0], [0, 1, 0], max_iter=2)
+    assert (result.outcome, result.n_iter) == ("max_iter", 2)
+    assert result.model is solver.models[-1]

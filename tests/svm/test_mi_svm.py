@@ -1,5 +1,6 @@
 """MISVMClassifier as an estimator: what goes in and what comes out."""
 
+import itertools
 import pickle
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from skmil import check_bags
@@ -119,17 +121,22 @@ def test_sparse_instances_are_never_made_dense(problem, monkeypatch):
     bags, y = problem
     sparse = [sp.csr_array(bag) for bag in bags]
 
-    def refuse(self, *args, **kwargs):
-        raise AssertionError("made dense")
+    def refuse(method):
+        def checked(self, *args, **kwargs):
+            assert self.shape[1] != 4, "instances made dense"
+            return method(self, *args, **kwargs)  # kernels of instances are dense
 
-    for name in ("toarray", "todense"):
-        monkeypatch.setattr(sp.csr_array, name, refuse)
+        return checked
+
+    for kind in (sp.csr_array, sp.csr_matrix):
+        for name in ("toarray", "todense"):
+            monkeypatch.setattr(kind, name, refuse(getattr(kind, name)))
     for formulation in FORMULATIONS:
         MISVMClassifier(formulation=formulation).fit(sparse, y).predict(sparse)
 
 
 def test_a_model_fitted_to_dense_bags_takes_sparse_ones(monkeypatch):
-    monkeypatch.setattr("skmil.svm._solver._BLOCK_SIZE", 4 * 7)  # 7 instances at a time
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_ROWS", 7)
     for n_classes in (2, 3):
         bags, y = make_problem(n_classes=n_classes)
         model = MISVMClassifier().fit(bags, y)
@@ -157,6 +164,50 @@ def test_callable_kernel_gives_the_result_of_the_named_one(problem, params, kern
     np.testing.assert_allclose(
         custom.decision_function(bags), named.decision_function(bags), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_kept_kernels_change_nothing(kernel, container):
+    bags, y = make_problem(60, n_classes=3)
+    bags = [container(bag) for bag in bags]
+    model = MISVMClassifier(formulation="instance", kernel=kernel)
+    kept = clone(model).fit(bags, y)
+    anew = clone(model).set_params(cache_size=0.1).fit(bags, y)  # for 111 instances
+    assert sum(bag.shape[0] for bag in bags) > 111
+    np.testing.assert_allclose(
+        kept.decision_function(bags), anew.decision_function(bags), rtol=1e-9
+    )
+    np.testing.assert_array_equal(kept.witnesses_, anew.witnesses_)
+    np.testing.assert_array_equal(kept.n_iter_, anew.n_iter_)
+    assert max(kept.n_iter_) > 2
+
+
+def test_kernels_are_kept_where_they_fit_and_serve(problem, monkeypatch):
+    kernels = []
+
+    def fit(svc, rows, *args, **kwargs):
+        kernels.append(svc.kernel)
+        return original(svc, rows, *args, **kwargs)
+
+    original = SVC.fit
+    monkeypatch.setattr(SVC, "fit", fit)
+    bags, y = problem
+
+    def kernels_of(X=bags, **params):
+        kernels.clear()
+        model = MISVMClassifier(**params).fit(X, y)
+        assert model.n_iter_ > 1
+        return kernels[:-1], kernels[-1], model.n_iter_
+
+    precomputed, last, n_iter = kernels_of(formulation="instance")
+    assert (precomputed, last) == (["precomputed"] * n_iter, "rbf")
+    anew, last, n_iter = kernels_of(formulation="instance", cache_size=0.01)
+    assert (anew, last) == (["rbf"] * (n_iter - 1), "rbf")
+    assert "precomputed" not in kernels_of()[0]
+    # An instance of bags of both classes would need two columns.
+    shared = [np.vstack([bag, np.zeros(4)]) for bag in bags]
+    assert "precomputed" not in kernels_of(X=shared, formulation="instance")[0][:1]
 
 
 def test_callable_kernel_takes_sparse_instances(problem):
@@ -280,19 +331,12 @@ def test_warns_at_max_iter(problem):
 
 
 def test_warns_of_a_cycle(problem, monkeypatch):
-    class Alternating:
-        """Prefers the first and the last instance in turn."""
+    signs = itertools.cycle([-1.0, 1.0])
 
-        fits = 0
+    def prefer_first_and_last_in_turn(solver, svc, chosen):
+        return next(signs) * np.arange(len(chosen))
 
-        def __init__(self):
-            type(self).fits += 1
-            self.sign = (-1.0) ** self.fits
-
-        def decision_function(self, rows):
-            return self.sign * np.arange(rows.shape[0])
-
-    monkeypatch.setattr("skmil.svm._mi_svm.fit_svc", lambda *args, **params: Alternating())
+    monkeypatch.setattr("skmil.svm._mi_svm.Solver.score", prefer_first_and_last_in_turn)
     message = "The choice of witnesses came back to an earlier one.*Decrease tol"
     with pytest.warns(ConvergenceWarning, match=message) as record:
         model = MISVMClassifier().fit(*problem)
@@ -309,6 +353,7 @@ def test_warns_of_a_cycle(problem, monkeypatch):
         ({"gamma": "auto-scale"}, "'gamma' parameter"),
         ({"max_iter": 0}, "'max_iter' parameter"),
         ({"tol": 0.0}, "'tol' parameter"),
+        ({"cache_size": 0.0}, "'cache_size' parameter"),
         ({"class_weight": "even"}, "'class_weight' parameter"),
         ({"class_weight": {5: 1.0}}, "no class of y"),
     ],
@@ -384,3 +429,12 @@ def test_sparse_web_pages(formulation):
     )
     model.fit(bags[train], y[train])
     assert roc_auc_score(y[test], model.decision_function(bags[test])) >= 0.75
+
+
+def test_a_callable_kernel_fitted_to_dense_instances_gets_sparse_ones_dense(problem):
+    X, y = problem
+    bags = check_bags(X)
+    classifier = MISVMClassifier(kernel=lambda a, b: np.dot(a, b.T)).fit(bags, y)
+    sparse = bags.replace_instances(sp.csr_array(bags.instances))
+    expected = classifier.decision_function(bags)
+    np.testing.assert_allclose(classifier.decision_function(sparse), expected, rtol=1e-9)

@@ -1,4 +1,4 @@
-"""One weighted SVM: merging of equal rows, and gamma."""
+"""Weighted SVMs on choices of rows: merging of equal rows, kept kernels, and scores."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.svm import SVC
 
-from skmil.svm._solver import dense_blocks, fit_svc, merge_equal_rows
+from skmil.svm._solver import Solver, score_rows
+
+PARAMS = {"kernel": "rbf", "gamma": 0.5, "degree": 3, "coef0": 0.0, "tol": 1e-9}
+
+
+def merge_equal_rows(rows, labels, weight):
+    solver = Solver(rows)
+    ids, labels, weight = solver._merge(np.arange(len(labels)), labels, weight)
+    return solver.rows[ids], labels, weight
+
+
+def fit_all(rows, labels, weight, *, keep_gram=False, cache_size=200.0, **params):
+    solver = Solver(rows)
+    solver.configure(cache_size=cache_size, keep_gram=keep_gram, **{**PARAMS, **params})
+    return solver, solver.fit(np.arange(len(labels)), labels, weight)
 
 
 @st.composite
@@ -61,24 +75,93 @@ def test_stored_zeros_are_zeros():
     assert stored.nnz == 3  # not modified
 
 
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_svc_on_merged_rows_is_the_svc_on_all(container):
+@pytest.fixture
+def problem():
     rng = np.random.default_rng(0)
     rows = rng.integers(-2, 3, size=(60, 2)).astype(float)
     labels = np.where(rows.sum(axis=1) + rng.normal(size=60) > 0, 1, -1)
-    weight = rng.uniform(0.5, 2.0, size=60)
-    params = {"kernel": "rbf", "gamma": 0.5, "tol": 1e-9}
-    plain = SVC(**params).fit(rows, labels, sample_weight=weight)
-    merged = fit_svc(container(rows), labels, weight, **params)
+    return rows, labels, rng.uniform(0.5, 2.0, size=60)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_svc_on_merged_rows_is_the_svc_on_all(container, problem):
+    rows, labels, weight = problem
+    plain = SVC(**PARAMS).fit(rows, labels, sample_weight=weight)
+    _, merged = fit_all(container(rows), labels, weight)
+    assert merged.shape_fit_[0] < len(rows)
     np.testing.assert_allclose(
         merged.decision_function(container(rows)), plain.decision_function(rows), atol=1e-6
     )
 
 
-@pytest.mark.parametrize("block_size", [1, 4, 6, 100])
-def test_blocks_are_the_matrix_in_parts_of_limited_size(block_size, monkeypatch):
-    monkeypatch.setattr("skmil.svm._solver._BLOCK_SIZE", block_size)
-    rows = np.arange(14.0).reshape(7, 2)
-    blocks = list(dense_blocks(sp.csr_array(rows)))
-    np.testing.assert_array_equal(np.concatenate(blocks), rows)
-    assert all(block.size <= max(block_size, 2) for block in blocks)
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_kept_kernels_give_the_same_model(kernel, container, problem, monkeypatch):
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_ROWS", 7)
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_VECTORS", 5)
+    rows, labels, weight = problem
+    rows = container(rows + np.random.default_rng(1).normal(size=rows.shape))  # none is equal
+    everything = np.arange(len(labels))
+    solver, anew = fit_all(rows, labels, weight, kernel=kernel)
+    keeping, kept = fit_all(rows, labels, weight, kernel=kernel, keep_gram=True)
+    assert (anew.kernel, kept.kernel) == (kernel, "precomputed")
+    expected = anew.decision_function(rows)
+    np.testing.assert_allclose(solver.score(anew, everything), expected, rtol=1e-8)
+    np.testing.assert_allclose(keeping.score(kept, everything), expected, rtol=1e-5)
+    assert solver.fit_to_features(everything, labels, weight, anew) is anew
+    of_rows = keeping.fit_to_features(everything, labels, weight, kept)
+    np.testing.assert_array_equal(of_rows.decision_function(rows), expected)
+
+
+def test_kernels_that_do_not_fit_are_not_kept(problem):
+    rows, labels, weight = problem
+    rows = rows + 10.0 * np.arange(60)[:, np.newaxis]  # none is equal
+    for cache_size, kernel in [(0.0289, "precomputed"), (0.0287, "rbf")]:
+        _, svc = fit_all(rows, labels, weight, keep_gram=True, cache_size=cache_size)
+        assert svc.kernel == kernel
+
+
+def test_rows_of_both_labels_are_fitted_without_kept_kernels(problem):
+    rows, labels, weight = problem
+    rows, labels = np.vstack([rows, rows[:1]]), np.append(labels, -labels[0])
+    _, svc = fit_all(rows, labels, np.append(weight, 1.0), keep_gram=True)
+    assert svc.kernel == "rbf"
+
+
+def test_equal_rows_have_equal_scores(problem):
+    rows, labels, weight = problem
+    rows = np.vstack([rows + np.random.default_rng(0).normal(size=rows.shape)] * 2)
+    for keep_gram in (False, True):
+        solver, svc = fit_all(rows, np.tile(labels, 2), np.tile(weight, 2), keep_gram=keep_gram)
+        scores = solver.score(svc, np.arange(120))
+        np.testing.assert_array_equal(scores[:60], scores[60:])
+        some = solver.score(svc, np.array([3, 70, 3]))
+        np.testing.assert_allclose(some, scores[[3, 10, 3]], rtol=1e-12)
+        assert some[0] == some[2]
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly", lambda a, b: np.asarray(a @ b.T)])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_scores_are_those_of_the_classifier(kernel, block, problem, monkeypatch):
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_ROWS", block)
+    monkeypatch.setattr("skmil.svm._solver._BLOCK_VECTORS", block)
+    rows, labels, weight = problem
+    for gamma in ("auto", 0.3):
+        _, svc = fit_all(rows, labels, weight, kernel=kernel, gamma=gamma)
+        expected = svc.decision_function(rows)
+        np.testing.assert_allclose(score_rows(svc, rows), expected, rtol=1e-9)
+        if not callable(kernel):
+            np.testing.assert_allclose(score_rows(svc, sp.csr_array(rows)), expected, rtol=1e-9)
+
+
+def test_a_callable_kernel_scores_some_rows_at_a_time(problem):
+    shapes = []
+
+    def kernel(a, b):
+        shapes.append((len(a), len(b)))
+        return a @ b.T
+
+    rows, labels, weight = problem
+    _, svc = fit_all(rows, labels, weight, kernel=kernel)
+    score_rows(svc, np.zeros((5000, 2)))
+    assert max(n for n, _ in shapes) <= 1024

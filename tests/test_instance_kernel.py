@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from sklearn.metrics.pairwise import laplacian_kernel
 
 from skmil._distances import squared_norms
-from skmil.kernels._instances import InstanceKernel
+from skmil._instance_kernel import InstanceKernel
 
 
 def name_of(kernel):
