@@ -9,14 +9,9 @@ Every bag needs at least one instance.
 # Shapes in comments: N instances, B bags, K capsules and D embedding dimensions.
 
 from skmil.functional._attention import attention_pooling
-from skmil.functional._capsules import RoutingGradient as RoutingGradient
-from skmil.functional._capsules import (
-    dynamic_pooling,
-    length_probability,
-    margin_loss,
-    squared_length,
-    squash,
-)
+from skmil.functional._capsules import length_probability, margin_loss, squared_length, squash
+from skmil.functional._dynamic_pooling import RoutingGradient as RoutingGradient
+from skmil.functional._dynamic_pooling import dynamic_pooling
 from skmil.functional._probabilities import average_probability, pool_probability
 from skmil.functional._segments import Pooling as Pooling
 from skmil.functional._segments import (

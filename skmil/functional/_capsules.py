@@ -1,17 +1,12 @@
-"""Vectors whose length is a probability: squash, dynamic pooling and the margin loss."""
+"""Vectors whose length is a probability: squash and the margin loss."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
-from skmil.functional._segments import segment_softmax, segment_sum
-
-__all__ = ["dynamic_pooling", "length_probability", "margin_loss", "squared_length", "squash"]
-
-RoutingGradient = Literal["full", "last"]
+__all__ = ["length_probability", "margin_loss", "squared_length", "squash"]
 
 #: Squared lengths are capped here: p = n^2 / (1 + n^2) is 1 long before, in any precision,
 #: and the cap keeps inf / inf away.
@@ -88,74 +83,56 @@ def squash(vectors: Tensor) -> Tensor:
     tensor([[0.9000, 0.0000],
             [0.0000, 0.0000]])
     """
-    # A factor m taken out of long vectors cancels in the result but keeps squares finite.
-    m = vectors.detach().abs().amax(-1, keepdim=True).clamp(min=1.0)
-    scaled = vectors / m
-    squared = (scaled * scaled).sum(-1, keepdim=True)
-    # The root of zero has no gradient; there the vector itself is zero, so 1 serves as well.
-    length = torch.where(squared > 0, squared, torch.ones_like(squared)).sqrt()
-    return scaled * length / (m**-2 + squared)
+    squashed, _ = squash_and_factors(vectors)
+    return squashed
 
 
-def dynamic_pooling(
-    embeddings: Tensor,
-    bag_index: Tensor,
-    n_bags: int,
-    T: int = 3,
-    routing_gradient: RoutingGradient = "full",
-) -> tuple[Tensor, Tensor]:
-    """Pool the instances of each bag by iterated agreement with the bag's embedding.
-
-    As in [1]_, the weight of an instance in its bag is a softmax over the bag of
-    its logit, which starts at zero and grows in each iteration by the inner product of the
-    instance's embedding and the squashed bag embedding.
+def squash_and_factors(vectors: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return squashed vectors, and what :func:`squash_gradient` needs.
 
     Parameters
     ----------
-    embeddings : Tensor of shape (n_instances, ..., n_dimensions)
-        Packed instance embeddings. Axes in between, such as one capsule per class, are
-        pooled independently. Half precision is raised to float32.
-    bag_index : int64 Tensor of shape (n_instances,)
-        The bag of each row.
-    n_bags : int
-        Number of bags.
-    T : int, default=3
-        Number of iterations, at least 1. One iteration is mean pooling.
-    routing_gradient : {"full", "last"}, default="full"
-        "full" differentiates through all iterations; "last" treats the weights as
-        constants and differentiates only the last weighted sum.
+    vectors : Tensor of shape (..., n_dimensions)
+        Vectors.
 
     Returns
     -------
-    pooled : Tensor of shape (n_bags, ..., n_dimensions)
-        The weighted sum of the last iteration, not squashed; see :func:`squash`.
-    weights : Tensor of shape (n_instances, ...)
-        The instance weights of the last iteration, summing to 1 in each bag.
-
-    References
-    ----------
-    .. [1] Yan, Y., Wang, X., Guo, X., Fang, J., Liu, W., Huang, J. (2018). Deep
-       multi-instance learning with dynamic pooling. ACML, PMLR 95:662-677.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skmil.functional import dynamic_pooling
-    >>> embeddings = torch.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
-    >>> pooled, weights = dynamic_pooling(embeddings, torch.tensor([0, 0, 0]), n_bags=1)
-    >>> weights
-    tensor([0.0185, 0.4908, 0.4908])
+    squashed : Tensor of shape (..., n_dimensions)
+        Vectors shorter than 1.
+    factors : tuple of Tensor
+        Intermediate results.
     """
-    if embeddings.dtype in (torch.float16, torch.bfloat16):
-        embeddings = embeddings.float()
-    routed = embeddings if routing_gradient == "full" else embeddings.detach()
-    logits = routed.new_zeros(routed.shape[:-1])  # (N, ...)
-    for _ in range(T - 1):
-        weights = segment_softmax(logits, bag_index, n_bags)
-        pooled = segment_sum(weights.unsqueeze(-1) * routed, bag_index, n_bags)  # (B, ..., D)
-        logits = logits + (routed * squash(pooled)[bag_index]).sum(-1)
-    weights = segment_softmax(logits, bag_index, n_bags)
-    return segment_sum(weights.unsqueeze(-1) * embeddings, bag_index, n_bags), weights
+    # A factor taken out of long vectors cancels in the result but keeps squares finite.
+    largest = vector_norm(vectors.detach(), torch.inf, -1, keepdim=True)
+    m = 1 / largest.clamp(min=1.0)
+    scaled = vectors * m
+    length = vector_norm(scaled, 2, -1, keepdim=True)  # of gradient 0 at the zero vector
+    ratio = length / (m * m + length * length)
+    return scaled * ratio, (m, scaled, length, ratio)
+
+
+def squash_gradient(factors: tuple[Tensor, ...], gradient: Tensor) -> Tensor:
+    """Return the gradient with respect to vectors from that of what squash made of them.
+
+    With the unit vector u along the vector, its length n and p = n^2 / (1 + n^2), that is
+    ``p / n * (gradient + (1 - 2 * p) * (u . gradient) * u)``.
+
+    Parameters
+    ----------
+    factors : tuple of Tensor
+        From :func:`squash_and_factors`.
+    gradient : Tensor of shape (..., n_dimensions)
+        Gradient with respect to the squashed vectors.
+
+    Returns
+    -------
+    gradient : Tensor of shape (..., n_dimensions)
+        Gradient with respect to the vectors.
+    """
+    m, scaled, length, ratio = factors
+    unit = scaled / length.clamp(min=torch.finfo(length.dtype).tiny)
+    along = (unit * gradient).sum(-1, keepdim=True)
+    return ratio * m * (gradient + (1 - 2 * ratio * length) * along * unit)
 
 
 def margin_loss(

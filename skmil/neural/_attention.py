@@ -58,8 +58,29 @@ class AttentionMILClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     warm_start : bool, default=False
         Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
         with the same classes and the same scaling. In between, only `max_epochs`,
-        `class_weight`, `validation_fraction` and `verbose` may change; `random_state`, `device`,
-        `callbacks` and `net_params` stay those of the first call, whatever they are set to.
+        `class_weight`, `validation_fraction`, `max_instances`, `chunk_size`,
+        `gradient_checkpointing`, `mixed_precision`, `data_parallel` and `verbose` may change;
+        `random_state`, `device`, `callbacks` and `net_params` stay those of the first call,
+        whatever they are set to.
+    max_instances : int or None, default=None
+        Most instances of a bag to train on. Of a larger bag so many are drawn anew in each epoch;
+        predictions, and the loss of held-out bags, use all. None trains on all.
+    chunk_size : int or "auto", default="auto"
+        Instances that are embedded at a time to predict, and to train with
+        `gradient_checkpointing`. It bounds the memory; results differ by rounding only, but for
+        what `dropout` draws with `gradient_checkpointing`. "auto" is 1,024 on the CPU, whose
+        cache holds so many, and 16,384 elsewhere.
+    gradient_checkpointing : bool, default=False
+        Whether training keeps the embeddings of instances only, and computes the layers before
+        them once more for the gradient: less memory for more time.
+    mixed_precision : {"bf16"} or None, default=None
+        "bf16" trains with the encoder's matrix products in bfloat16, on devices that are fast at
+        it; weights, pooling, loss and predictions keep their precision. Needs
+        ``dtype="float32"``.
+    data_parallel : bool, default=False
+        Whether the processes of ``torch.distributed`` train one network together, each on a part
+        of every step. All of them call :meth:`fit` with the same arguments; see
+        :ref:`data-parallel`.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network.
     device : str or torch.device, default="auto"
@@ -70,7 +91,7 @@ class AttentionMILClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     net_params : dict, default=None
         Further arguments of the :class:`skorch.NeuralNet`, for what has no parameter here:
         those of the optimizer, such as Adam's ``{"optimizer__betas": (0.8, 0.99)}``,
-        parameter groups, ``torch_load_kwargs``, ``compile``.
+        parameter groups, ``torch_load_kwargs``.
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left, on standard error.
     random_state : int, RandomState instance or None, default=None
@@ -156,6 +177,11 @@ class AttentionMILClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         tol=1e-4,
         class_weight=None,
         warm_start=False,
+        max_instances=None,
+        chunk_size="auto",
+        gradient_checkpointing=False,
+        mixed_precision=None,
+        data_parallel=False,
         dtype="float32",
         device="auto",
         callbacks=None,
@@ -180,6 +206,11 @@ class AttentionMILClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         self.tol = tol
         self.class_weight = class_weight
         self.warm_start = warm_start
+        self.max_instances = max_instances
+        self.chunk_size = chunk_size
+        self.gradient_checkpointing = gradient_checkpointing
+        self.mixed_precision = mixed_precision
+        self.data_parallel = data_parallel
         self.dtype = dtype
         self.device = device
         self.callbacks = callbacks

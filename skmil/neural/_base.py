@@ -1,5 +1,6 @@
 """What all estimators trained through skorch share: from bags to a trained net and back."""
 
+import copy
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import ClassVar
@@ -11,7 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch.func import functional_call
 
 from skmil._sklearn import Interval, StrOptions, fit_context
 from skmil.base import (
@@ -22,14 +22,26 @@ from skmil.base import (
     encode_labels,
     validate_bags,
 )
-from skmil.neural._data import PackedBags, batches_of_instances, fit_scaler
-from skmil.neural._training import OPTIMIZERS, build_net, resolve_device, seeded, train
+from skmil.neural._data import PackedBags
+from skmil.neural._scoring import run_network
+from skmil.neural._standardize import Standardizer, fit_scaler
+from skmil.neural._team import Team
+from skmil.neural._training import (
+    OPTIMIZERS,
+    build_net,
+    resolve_chunk_size,
+    resolve_device,
+    seeded,
+    train,
+)
 
 #: Parameters that another call of `fit` or `partial_fit` may have otherwise; what the net is
 #: built from may not change while it is trained.
 _MAY_CHANGE = {
     *("max_epochs", "class_weight", "validation_fraction", "verbose", "warm_start"),
     *("random_state", "device", "callbacks", "net_params"),
+    *("max_instances", "chunk_size", "gradient_checkpointing", "mixed_precision"),
+    "data_parallel",
 }
 
 
@@ -41,6 +53,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
     the bags, the loss maps that tuple and (class codes, bag weights) to a scalar.
     """
 
+    _reads_stored_bags = True
     _parameter_constraints: ClassVar[dict] = {
         "scale": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -55,6 +68,11 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         "tol": [Interval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "warm_start": ["boolean"],
+        "max_instances": [Interval(Integral, 1, None, closed="left"), None],
+        "chunk_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "gradient_checkpointing": ["boolean"],
+        "mixed_precision": [StrOptions({"bf16"}), None],
+        "data_parallel": ["boolean"],
         "dtype": [StrOptions({"float32", "float64"})],
         "device": [str, torch.device],
         "callbacks": [list, tuple, None],
@@ -109,12 +127,13 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         else:
             self.classes_, codes = encode_labels(y)
             self._random_state = check_random_state(self.random_state)
-        kept, held_out = self._split(codes) if self.early_stopping else (slice(None), None)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
+        team = self._form_team(bags, codes, weight, resume)
+        kept, held_out = self._split(codes, team) if self.early_stopping else (slice(None), None)
         _refuse_no_weight(weight[kept])
         # Weights average to 1, so that they change the mix of bags, not the size of steps.
         weight = weight / weight[kept].mean()
-        self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume)
+        self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume, team)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -162,7 +181,8 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         codes = self._encode_known(y)
         weight = apply_class_weight(self.class_weight, self.classes_, codes, weight)
         _refuse_no_weight(weight)
-        self._train(bags, codes, weight, slice(None), None, 1, resume)
+        team = self._form_team(bags, codes, weight, resume)
+        self._train(bags, codes, weight, slice(None), None, 1, resume, team)
         return self
 
     def decision_function(self, X):
@@ -215,10 +235,25 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             )
         return np.searchsorted(self.classes_, y)
 
-    def _split(self, codes):
+    def _form_team(self, bags, codes, weight, resume):
+        """Return the processes that train together, all with the same arguments; or None."""
+        if not self.data_parallel:
+            return None
+        team = Team(torch.device(resolve_device(self.device, data_parallel=True)))
+        # What decides on the steps and on what is drawn must be the same in all processes.
+        settings = {name: str(value) for name, value in self.get_params(deep=False).items()}
+        for name in ("random_state", "device", "verbose", "callbacks", "net_params"):
+            del settings[name]
+        tensors = self.net_.module_.parameters() if resume else []
+        before = [tensor.detach().cpu().numpy() for tensor in tensors]
+        described = np.frombuffer(str((settings, resume)).encode(), np.uint8)
+        team.refuse_different(bags, codes, weight, described, *before)
+        return team
+
+    def _split(self, codes, team):
         """Return the indices of the bags to train on and of those held out."""
         try:
-            return train_test_split(
+            parts = train_test_split(
                 np.arange(len(codes)),
                 test_size=self.validation_fraction,
                 stratify=codes,
@@ -230,6 +265,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
                 f"of {len(codes)} bags with each class on both sides. Change the fraction, bring "
                 "more bags of the rarest class, or set early_stopping=False."
             ) from error
+        return parts if team is None else [team.agree_on(part) for part in parts]
 
     def _refuse_changes(self):
         """Refuse to go on with a net that was built from other parameters."""
@@ -246,29 +282,65 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         parameters = self.get_params(deep=False)
         return {name: parameters[name] for name in parameters if name not in _MAY_CHANGE}
 
-    def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume):
+    def _train(self, bags, codes, weight, kept, held_out, n_epochs, resume, team):
         """Train a new net, or go on with the old one, on the bags `kept`."""
+        if self.mixed_precision is not None and self.dtype != "float32":
+            raise ValueError(
+                f'mixed_precision={self.mixed_precision!r} needs dtype="float32", got '
+                f"dtype={self.dtype!r}."
+            )
+        training_bags = bags[kept]
         if resume:
             self._refuse_changes()
         else:
-            self._built_from = self._parameters_of_net()
-            self.scaler_ = fit_scaler(bags[kept], weight[kept]) if self.scale else None
+            self.scaler_ = fit_scaler(training_bags, weight[kept]) if self.scale else None
 
-        def pack(chosen):
-            return PackedBags(bags[chosen], self.scaler_, self.dtype, codes[chosen], weight[chosen])
+        if team is not None:
+            device = team.device
+        else:
+            device = torch.device(self.net_.device if resume else resolve_device(self.device))
+        standardize = Standardizer(self.scaler_, self.dtype)
 
-        training_set = pack(kept)
-        validation_set = None if held_out is None else pack(held_out)
+        def pack(chosen_bags, chosen, **options):
+            arrays = codes[chosen], weight[chosen]
+            return PackedBags(chosen_bags, standardize, *arrays, device, **options)
+
+        training_set = pack(training_bags, kept, max_instances=self.max_instances, team=team)
+        del training_bags  # where it is a copy, it has served
+        validation_set = None if held_out is None else pack(bags[held_out], held_out)
         seed = int(self._random_state.randint(np.iinfo(np.int32).max))
-        title = type(self).__name__ if self.verbose else None
-        device = resolve_device(self.device)
+        seed = seed if team is None else int(team.agree_on(seed))
+        is_shown = self.verbose and (team is None or team.rank == 0)
+        title = type(self).__name__ if is_shown else None
         with seeded(seed, device):
             if not resume:
-                network = self._build_network(bags.n_features, len(self.classes_))
-                network = network.to(device, getattr(torch, self.dtype))
-                self._prepare_network(network, training_set)
-                self.net_ = build_net(self, network, self._build_loss(len(self.classes_)))
-            train(self.net_, training_set, n_epochs, validation_set, title)
+                self._set_net(self._start_network(training_set), device)
+            self._run_epochs(training_set, n_epochs, validation_set, title, team)
+        self._record_training()
+
+    def _start_network(self, training_set):
+        """Return the fresh network, adapted to the training bags."""
+        network = self._build_network(training_set.n_features, len(self.classes_))
+        network = network.to(training_set.device, getattr(torch, self.dtype))
+        self._prepare_network(network, training_set)
+        return network
+
+    def _set_net(self, network, device):
+        """Build the net around a network."""
+        self._built_from = self._parameters_of_net()
+        self.net_ = build_net(self, network, self._build_loss(len(self.classes_)), device)
+
+    def _run_epochs(self, training_set, n_epochs, validation_set, title, team):
+        """Train the net."""
+        self.net_.chunk_size = resolve_chunk_size(self.chunk_size, training_set.device)
+        self.net_.gradient_checkpointing = self.gradient_checkpointing
+        self.net_.mixed_precision = self.mixed_precision
+        if team is not None:
+            team.begin(self.net_.module_)
+        train(self.net_, training_set, n_epochs, validation_set, title, team)
+
+    def _record_training(self):
+        """Refuse weights that are not finite, and set the attributes that tell of the epochs."""
         if not all(torch.isfinite(p).all() for p in self.net_.module_.parameters()):
             raise ValueError(
                 "Training diverged: the network has weights that are not finite. Lower "
@@ -280,29 +352,26 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         self.validation_loss_curve_ = history[:, "valid_loss"] if self.early_stopping else None
 
     def _run(self, bags, exact=False):
-        """Return the network's outputs for bags, each concatenated over the batches.
+        """Return the network's outputs for bags, each concatenated over the bags.
 
         In float32, the other rows of a matrix product have an influence on rounding; `exact`
         computes in float64, and rounds the outputs.
         """
-        network, device = self.net_.module_, torch.device(self.net_.device)
+        network = self.net_.module_.eval()
         own = next(network.parameters()).dtype
-        used = torch.float64 if exact and device.type != "mps" else own  # which has no float64
-        weights = {name: p.to(used) for name, p in network.named_parameters()}
-        dtype = str(own).removeprefix("torch.")
-        dataset = PackedBags(bags, self.scaler_, str(used).removeprefix("torch."))
-        network.eval()
-        with torch.inference_mode():
-            outputs = [
-                functional_call(network, weights, (batch.instances, batch.bag_index, batch.n_bags))
-                for batch in (b.to(device) for b in batches_of_instances(dataset))
-            ]
-        arrays = [torch.cat(parts).to(own).cpu().numpy() for parts in zip(*outputs, strict=True)]
+        if exact and torch.device(self.net_.device).type != "mps":  # which has no float64
+            network = copy.deepcopy(network).double()
+        dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+        standardize = Standardizer(self.scaler_, dtype)
+        chunk_size = resolve_chunk_size(self.chunk_size, self.net_.device)
+        outputs = run_network(network, bags, standardize, chunk_size)
+        arrays = [output.to(own).numpy() for output in outputs]
         finite = np.isfinite(arrays[0]).all(axis=1)
         if not finite.all():
             raise ValueError(
-                f"Bag {np.flatnonzero(~finite)[0]} has values too large for {dtype}: its "
-                'score is not finite. Check the bag, or use dtype="float64".'
+                f"Bag {np.flatnonzero(~finite)[0]} has values too large for "
+                f"{str(own).removeprefix('torch.')}: its score is not finite. Check the bag, or "
+                'use dtype="float64".'
             )
         return arrays
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from skmil.bags import take_rows
+from skmil.bags import is_stored, release, take_rows
 
-#: How many instances of a memory map are scaled at a time.
-_BLOCK_ROWS = 4096
+#: Bags on the disk are read once and for all if they take no more than this, 64 MiB.
+_SMALL_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,10 @@ class PackedBatch:
     instances: Tensor  # (n_instances, n_features)
     bag_index: Tensor  # (n_instances,), int64
     n_bags: int
+    step_size: int | None = None  # bags of the whole step, if processes share it
 
-    def __len__(self):
-        return self.n_bags
+    def __len__(self):  # by which skorch weights the loss of the step
+        return self.n_bags if self.step_size is None else self.step_size
 
     def to(self, device):
         """Return the batch with its tensors on `device`."""
@@ -31,137 +32,100 @@ class PackedBatch:
             self.instances.to(device, non_blocking=True),
             self.bag_index.to(device, non_blocking=True),
             self.n_bags,
+            self.step_size,
         )
-
-
-def fit_scaler(bags, bag_weight):
-    """Fit mean and standard deviation of the instances, each weighted as its bag.
-
-    Sparse instances are not centred by the scaler itself, :func:`standardize` does that. The
-    scaler would make several copies of all; of instances in a memory map it gets blocks.
-    """
-    scaler = StandardScaler(with_mean=isinstance(bags.instances, np.ndarray))
-    weight = np.repeat(bag_weight, bags.bag_sizes)
-    if not isinstance(bags.instances, np.memmap):
-        return scaler.fit(bags.instances, sample_weight=weight)
-    for start in range(0, bags.n_instances, _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        if weight[block].any():
-            scaler.partial_fit(bags.instances[block], sample_weight=weight[block])
-    return scaler
-
-
-def standardize(instances, scaler, dtype):
-    """Return dense, standardised instances; computed in their own precision, then cast."""
-    if not isinstance(instances, np.ndarray):
-        instances = instances.toarray()
-    if scaler is not None:
-        instances = (instances - scaler.mean_) / scaler.scale_
-    with np.errstate(over="ignore"):  # infinite scores are refused at the other end
-        return instances.astype(dtype, copy=False)
 
 
 class PackedBags(Dataset):
     """Bags that hand out packed batches of standardised tensors.
 
-    A dense instance matrix is standardised once and kept. A sparse one stays sparse, and one that
-    is mapped into memory stays on the disk: they are made dense and standardised a batch at a time.
+    A dense instance matrix is standardised once and kept, on `device` if it fits there. A sparse
+    one stays sparse, and a large one on the disk stays there: they are made dense and
+    standardised a batch at a time.
 
     Parameters
     ----------
     bags : Bags
         The bags.
-    scaler : StandardScaler or None
-        What to standardise with.
-    dtype : str
-        Floating-point type of the tensors.
-    codes : ndarray of int of shape (n_bags,), default=None
-        Class codes; None if there are no targets.
-    weights : ndarray of shape (n_bags,), default=None
-        Bag weights, given together with `codes`.
+    standardize : Standardizer
+        What makes dense, standardised arrays of instances.
+    codes : ndarray of int of shape (n_bags,)
+        Class codes.
+    weights : ndarray of shape (n_bags,)
+        Bag weights.
+    device : str or torch.device, default="cpu"
+        Where batches are needed.
+    max_instances : int, default=None
+        How many instances of a larger bag are drawn for a batch; None for all.
+    team : Team, default=None
+        The processes that share each step, if there are several.
     """
 
-    def __init__(self, bags, scaler, dtype, codes=None, weights=None):
+    def __init__(
+        self, bags, standardize, codes, weights, device="cpu", *, max_instances=None, team=None
+    ):
         self.offsets = bags.offsets
-        self._dtype = dtype
-        self._scaler = scaler
-        self._raw = None
-        if isinstance(bags.instances, np.ndarray) and not isinstance(bags.instances, np.memmap):
-            self._dense = torch.from_numpy(_writable(standardize(bags.instances, scaler, dtype)))
+        self.n_features = bags.n_features
+        self.device = torch.device(device)
+        self.max_instances = max_instances
+        self.team = team
+        size = bags.n_instances * bags.n_features * standardize.dtype.itemsize
+        stays = is_stored(bags.instances) and size > _SMALL_BYTES
+        self.is_resident = not (stays or sp.issparse(bags.instances))
+        self._standardize = standardize
+        if self.is_resident:
+            self._instances = torch.from_numpy(standardize(bags.instances[:]))
+            if _fits(self._instances, self.device):
+                self._instances = self._instances.to(self.device)
         else:
-            self._raw = bags.instances
-        if codes is not None:
-            self.codes = torch.from_numpy(codes.astype(np.int64))
-            self.weights = torch.from_numpy(weights.astype(dtype))
+            self._instances = bags.instances
+        self.codes = torch.from_numpy(codes.astype(np.int64)).to(self.device)
+        self.weights = torch.from_numpy(weights.astype(standardize.dtype)).to(self.device)
 
     def __len__(self):
         return len(self.offsets) - 1
 
-    def __getitem__(self, i):
-        return self.batch(np.array([i])), self.targets(np.array([i]))
-
     def batch(self, indices):
         """Return the chosen bags as a :class:`PackedBatch`."""
+        return self.gather(*self.choose_rows(indices))
+
+    def choose_rows(self, indices, generator=None):
+        """Return the rows of the chosen bags, and the offsets of the bags among them.
+
+        Of bags with more than `max_instances`, so many are drawn without replacement, from
+        `generator` or else torch's own.
+        """
         rows, offsets = take_rows(self.offsets, indices)
-        if self._raw is not None:
-            chosen = standardize(self._raw[rows], self._scaler, self._dtype)
-            instances = torch.from_numpy(chosen)
-        elif len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(indices) == 1).all():
-            instances = self._dense[rows[0] : rows[-1] + 1]
+        sizes = np.diff(offsets)
+        if self.max_instances is None or (sizes <= self.max_instances).all():
+            return rows, offsets
+        parts = np.split(rows, offsets[1:-1])
+        for k in np.flatnonzero(sizes > self.max_instances):
+            drawn = torch.randperm(int(sizes[k]), generator=generator)[: self.max_instances]
+            parts[k] = parts[k][np.sort(drawn.numpy())]  # in order, as they are read
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(sizes, self.max_instances))])
+        return np.concatenate(parts), offsets
+
+    def gather(self, rows, offsets):
+        """Return the chosen rows as a :class:`PackedBatch`; draws nothing at random."""
+        if self.is_resident:
+            instances = self._instances[torch.from_numpy(rows).to(self._instances.device)]
         else:
-            instances = self._dense[torch.from_numpy(rows)]
-        bag_index = np.repeat(np.arange(len(indices)), np.diff(offsets))
-        return PackedBatch(instances, torch.from_numpy(bag_index), len(indices))
+            instances = torch.from_numpy(self._standardize(self._instances[rows], overwrite=True))
+            release(self._instances)
+        n_bags = len(offsets) - 1
+        bag_index = torch.from_numpy(np.repeat(np.arange(n_bags), np.diff(offsets)))
+        return PackedBatch(instances, bag_index, n_bags)
 
     def targets(self, indices):
         """Return class codes and weights of the chosen bags."""
-        chosen = torch.from_numpy(indices)
+        chosen = torch.from_numpy(indices).to(self.device)
         return self.codes[chosen], self.weights[chosen]
 
 
-class BagLoader:
-    """Iterate over a :class:`PackedBags` in batches of bags, anew each epoch.
-
-    Parameters
-    ----------
-    dataset : PackedBags
-        The bags.
-    batch_size : int
-        Number of bags in a batch.
-    shuffle : bool, default=False
-        Whether to draw a new order each time, from torch's random generator.
-    """
-
-    def __init__(self, dataset, batch_size, shuffle=False):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-
-    def __iter__(self):
-        n_bags = len(self.dataset)
-        order = torch.randperm(n_bags).numpy() if self.shuffle else np.arange(n_bags)
-        for start in range(0, n_bags, self.batch_size):
-            indices = order[start : start + self.batch_size]
-            yield self.dataset.batch(indices), self.dataset.targets(indices)
-
-    def __len__(self):
-        return -(-len(self.dataset) // self.batch_size)
-
-
-def batches_of_instances(dataset, max_instances=16384):
-    """Yield all bags in order, as many at a time as keep within `max_instances`.
-
-    A larger bag makes a batch of its own.
-    """
-    start = 0
-    while start < len(dataset):
-        limit = dataset.offsets[start] + max_instances
-        stop = int(np.searchsorted(dataset.offsets, limit, side="right")) - 1
-        stop = max(stop, start + 1)
-        yield dataset.batch(np.arange(start, stop))
-        start = stop
-
-
-def _writable(array):
-    """Copy a read-only array, since torch warns of wrapping one."""
-    return array if array.flags.writeable else array.copy()
+def _fits(tensor, device):
+    """Return whether a tensor may stay on the device: as long as it takes half of what is free."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return tensor.nbytes <= free / 2

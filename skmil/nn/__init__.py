@@ -1,6 +1,7 @@
 """Torch modules on packed bags, for use inside and outside of skmil's estimators."""
 
 from skmil.nn._attention import AttentionMIL, AttentionPooling
+from skmil.nn._bag_network import BagNetwork
 from skmil.nn._calibration import scale_to_probability
 from skmil.nn._dp_minn import DPMINN, DynamicPooling
 from skmil.nn._encoder import Encoder
@@ -12,6 +13,7 @@ __all__ = [
     "DPMINN",
     "AttentionMIL",
     "AttentionPooling",
+    "BagNetwork",
     "CrossEntropyLoss",
     "DeepSupervisionLoss",
     "DynamicPooling",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skmil.functional import attention_pooling
+from skmil.nn._bag_network import BagNetwork
 from skmil.nn._encoder import Encoder
 
 __all__ = ["AttentionMIL", "AttentionPooling"]
@@ -39,7 +40,7 @@ class AttentionPooling(nn.Module):
         )
 
 
-class AttentionMIL(nn.Module):
+class AttentionMIL(BagNetwork):
     """Network with attention pooling and a linear classifier, after [1]_.
 
     Parameters
@@ -89,15 +90,20 @@ class AttentionMIL(nn.Module):
         self.pooling = AttentionPooling(self.embedding_size, attention_size, gated)
         self.head = nn.Linear(self.embedding_size, n_logits)
 
-    def forward(
-        self, instances: Tensor, bag_index: Tensor, n_bags: int
+    def embed(self, instances: Tensor) -> Tensor:
+        """Return instance embeddings of shape (n_instances, embedding_size)."""
+        embeddings: Tensor = self.encoder(instances)
+        return embeddings
+
+    def pool(
+        self, embedded: Tensor, bag_index: Tensor, n_bags: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Score bags.
+        """Score bags from their embedded instances.
 
         Parameters
         ----------
-        instances : Tensor of shape (n_instances, n_features)
-            Packed instances.
+        embedded : Tensor of shape (n_instances, embedding_size)
+            Instance embeddings.
         bag_index : int64 Tensor of shape (n_instances,)
             The bag of each instance.
         n_bags : int
@@ -112,6 +118,6 @@ class AttentionMIL(nn.Module):
         weights : Tensor of shape (n_instances,)
             Instance weights.
         """
-        pooled, weights = self.pooling(self.encoder(instances), bag_index, n_bags)
+        pooled, weights = self.pooling(embedded, bag_index, n_bags)
         logits: Tensor = self.head(pooled)
         return logits, pooled, weights

@@ -13,6 +13,7 @@ from skmil.functional import (
     squared_length,
     squash,
 )
+from skmil.nn._bag_network import BagNetwork
 from skmil.nn._encoder import Encoder
 
 __all__ = ["DPMINN", "DynamicPooling"]
@@ -41,7 +42,7 @@ class DynamicPooling(nn.Module):
         return dynamic_pooling(embeddings, bag_index, n_bags, self.T, self.routing_gradient)
 
 
-class DPMINN(nn.Module):
+class DPMINN(BagNetwork):
     """Deep multiple instance network with dynamic pooling.
 
     Parameters
@@ -91,15 +92,21 @@ class DPMINN(nn.Module):
         self.pooling = DynamicPooling(T, routing_gradient)
         self.head = None if n_logits is None else nn.Linear(n_capsules * width, n_logits)
 
-    def forward(
-        self, instances: Tensor, bag_index: Tensor, n_bags: int
+    def embed(self, instances: Tensor) -> Tensor:
+        """Return instance embeddings of shape (n_instances, n_capsules, n_dimensions)."""
+        embeddings: Tensor = self.encoder(instances)
+        width = embeddings.shape[-1] // self.n_capsules
+        return embeddings.view(-1, self.n_capsules, width)
+
+    def pool(
+        self, embedded: Tensor, bag_index: Tensor, n_bags: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Score bags.
+        """Score bags from their embedded instances.
 
         Parameters
         ----------
-        instances : Tensor of shape (n_instances, n_features)
-            Packed instances.
+        embedded : Tensor of shape (n_instances, n_capsules, n_dimensions)
+            Instance embeddings.
         bag_index : int64 Tensor of shape (n_instances,)
             The bag of each instance.
         n_bags : int
@@ -115,7 +122,7 @@ class DPMINN(nn.Module):
         weights : Tensor of shape (n_instances, n_capsules)
             Instance weights.
         """
-        pooled, weights = self.pooling(self.embed(instances), bag_index, n_bags)  # (B, K, D)
+        pooled, weights = self.pooling(embedded, bag_index, n_bags)  # (B, K, D)
         if self.head is None:
             return squared_length(pooled), squash(pooled), weights
         logits: Tensor = self.head(pooled.flatten(1))
@@ -125,12 +132,6 @@ class DPMINN(nn.Module):
     def embedding_size(self) -> int:
         """Width of a bag embedding, that of all capsules together."""
         return self.encoder.last_linear.out_features
-
-    def embed(self, instances: Tensor) -> Tensor:
-        """Return instance embeddings of shape (n_instances, n_capsules, n_dimensions)."""
-        embeddings: Tensor = self.encoder(instances)
-        width = embeddings.shape[-1] // self.n_capsules
-        return embeddings.view(-1, self.n_capsules, width)
 
     @torch.no_grad()
     def rescale(self, factor: Tensor) -> None:

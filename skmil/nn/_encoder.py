@@ -41,7 +41,7 @@ class Encoder(nn.Sequential):
         for fan_in, fan_out in pairwise((n_features, *hidden_layer_sizes)):
             if layers and dropout > 0:
                 layers.append(nn.Dropout(dropout))
-            layers += [_linear(fan_in, fan_out), nn.ReLU()]
+            layers += [_linear(fan_in, fan_out), nn.ReLU(inplace=True)]
         super().__init__(*layers)
 
     @property

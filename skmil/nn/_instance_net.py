@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skmil.functional import Pooling, pool_probability
+from skmil.nn._bag_network import BagNetwork
 from skmil.nn._encoder import Encoder
 
 __all__ = ["InstanceNet"]
 
 
-class InstanceNet(nn.Module):
+class InstanceNet(BagNetwork):
     """Network that classifies instances and pools their probabilities, mi-Net of [1]_.
 
     Parameters
@@ -62,13 +63,18 @@ class InstanceNet(nn.Module):
         self.encoder = Encoder(n_features, hidden_layer_sizes, dropout)
         self.head = nn.Linear(hidden_layer_sizes[-1], n_logits)
 
-    def forward(self, instances: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, Tensor]:
-        """Score bags.
+    def embed(self, instances: Tensor) -> Tensor:
+        """Return the logits of the instances, of shape (n_instances, n_logits)."""
+        logits: Tensor = self.head(self.encoder(instances))
+        return logits
+
+    def pool(self, embedded: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, Tensor]:
+        """Score bags from their embedded instances.
 
         Parameters
         ----------
-        instances : Tensor of shape (n_instances, n_features)
-            Packed instances.
+        embedded : Tensor of shape (n_instances, n_logits)
+            Logits of the instances.
         bag_index : int64 Tensor of shape (n_instances,)
             The bag of each instance.
         n_bags : int
@@ -81,5 +87,5 @@ class InstanceNet(nn.Module):
         logits : Tensor of shape (n_instances, n_logits)
             Logits of the instances.
         """
-        logits: Tensor = self.head(self.encoder(instances))
-        return pool_probability(logits, bag_index, n_bags, self.pooling, self.sharpness), logits
+        scores = pool_probability(embedded, bag_index, n_bags, self.pooling, self.sharpness)
+        return scores, embedded

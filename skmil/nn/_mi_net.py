@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skmil.functional import Pooling, average_probability, segment_pool
+from skmil.nn._bag_network import BagNetwork
 from skmil.nn._encoder import Encoder
 
 __all__ = ["MINet"]
@@ -16,7 +17,7 @@ __all__ = ["MINet"]
 Variant = Literal["plain", "deep_supervision", "residual"]
 
 
-class MINet(nn.Module):
+class MINet(BagNetwork):
     """Network that pools the embeddings of a bag and classifies the result, after [1]_.
 
     Parameters
@@ -82,15 +83,20 @@ class MINet(nn.Module):
         self.embedding_size = sum(classified)
         self.heads = nn.ModuleList(nn.Linear(width, n_logits) for width in classified)
 
-    def forward(
-        self, instances: Tensor, bag_index: Tensor, n_bags: int
+    def embed(self, instances: Tensor) -> Tensor:
+        """Return the layers that are pooled, side by side."""
+        layers = self.encoder.activations(instances)
+        return layers[-1] if self.variant == "plain" else torch.cat(layers, dim=1)
+
+    def pool(
+        self, embedded: Tensor, bag_index: Tensor, n_bags: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Score bags.
+        """Score bags from their embedded instances.
 
         Parameters
         ----------
-        instances : Tensor of shape (n_instances, n_features)
-            Packed instances.
+        embedded : Tensor of shape (n_instances, width)
+            The layers that are pooled, side by side.
         bag_index : int64 Tensor of shape (n_instances,)
             The bag of each instance.
         n_bags : int
@@ -105,11 +111,10 @@ class MINet(nn.Module):
         logits : Tensor of shape (n_bags, n_classifiers, n_logits)
             The logits of each classifier.
         """
-        layers = self.encoder.activations(instances)
-        used = layers[-1:] if self.variant == "plain" else layers
-        pooled = [segment_pool(h, bag_index, n_bags, self.pooling, self.sharpness) for h in used]
+        pooled = segment_pool(embedded, bag_index, n_bags, self.pooling, self.sharpness)
         if self.variant == "residual":
-            pooled = [torch.stack(pooled).sum(0)]  # each (B, D)
-        logits = torch.stack([head(x) for head, x in zip(self.heads, pooled, strict=True)], dim=1)
-        scores = logits[:, 0] if len(pooled) == 1 else average_probability(logits)
-        return scores, torch.cat(pooled, dim=1), logits
+            pooled = pooled.unflatten(1, (-1, self.embedding_size)).sum(1)
+        parts = pooled.split([head.in_features for head in self.heads], dim=1)
+        logits = torch.stack([head(x) for head, x in zip(self.heads, parts, strict=True)], dim=1)
+        scores = logits[:, 0] if len(parts) == 1 else average_probability(logits)
+        return scores, pooled, logits

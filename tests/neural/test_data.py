@@ -6,11 +6,17 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.preprocessing import StandardScaler
 from strategies import ragged_bags
 
 from skmil import Bags, check_bags
-from skmil.neural._data import BagLoader, PackedBags, batches_of_instances, fit_scaler
+from skmil.neural import _data
+from skmil.neural._data import PackedBags
+from skmil.neural._standardize import Standardizer, fit_scaler
+
+
+def pack(bags, codes=None, dtype="float64", scaler=None, **options):
+    codes = np.zeros(len(bags), dtype=int) if codes is None else codes
+    return PackedBags(bags, Standardizer(scaler, dtype), codes, np.ones(len(bags)), **options)
 
 
 def sparse(bags):
@@ -23,7 +29,7 @@ def test_a_batch_holds_the_chosen_bags(convert, bags):
     rng = np.random.default_rng(0)
     indices = rng.permutation(len(bags))[: rng.integers(1, len(bags) + 1)]
     codes, weights = np.arange(len(bags)), np.linspace(1, 2, len(bags))
-    dataset = PackedBags(convert(bags), None, "float64", codes, weights)
+    dataset = PackedBags(convert(bags), Standardizer(None, "float64"), codes, weights)
     batch = dataset.batch(indices)
     assert len(batch) == batch.n_bags == len(indices)
     for k, i in enumerate(indices):
@@ -33,102 +39,92 @@ def test_a_batch_holds_the_chosen_bags(convert, bags):
     assert_allclose(found_weights, weights[indices])
 
 
-@given(ragged_bags(max_bags=8))
-def test_loader_shows_every_bag_once_an_epoch(bags):
-    codes = np.arange(len(bags))
-    dataset = PackedBags(bags, None, "float32", codes, np.ones(len(bags)))
-    loader = BagLoader(dataset, batch_size=3, shuffle=True)
-    epochs = [torch.cat([codes for _, (codes, _) in loader]).tolist() for _ in range(2)]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == codes.tolist()
-    assert len(loader) == len(list(loader))
-    assert all(len(batch) <= 3 for batch, _ in loader)
-    in_order = BagLoader(dataset, batch_size=3)
-    assert torch.cat([codes for _, (codes, _) in in_order]).tolist() == codes.tolist()
+def test_batches_can_be_written_to_and_leave_the_bags_as_they_were():
+    instances = np.arange(12.0).reshape(6, 2)
+    dataset = pack(Bags(instances, [0, 6]))
+    dataset.batch(np.array([0])).instances.fill_(-1)
+    assert_array_equal(dataset.batch(np.array([0])).instances, np.arange(12.0).reshape(6, 2))
+    assert_array_equal(instances, np.arange(12.0).reshape(6, 2))
 
 
-@given(ragged_bags(max_bags=8))
-def test_batches_of_instances_cover_all_bags_in_order(bags):
-    dataset = PackedBags(bags, None, "float64")
-    batches = list(batches_of_instances(dataset, max_instances=6))
-    assert_array_equal(torch.cat([batch.instances for batch in batches]), bags.instances)
-    for batch in batches:
-        assert len(batch.instances) <= 6 or len(batch) == 1
-
-
-@given(ragged_bags(max_bags=8))
-def test_scaler_counts_an_instance_as_often_as_its_bag_weighs(bags):
-    weight = np.arange(len(bags)) % 3
-    weight[0] = 2
-    repeated = np.concatenate([bag for bag, w in zip(bags, weight, strict=True) for _ in range(w)])
-    expected = StandardScaler().fit(repeated)
-    for given_bags in (bags, sparse(bags)):
-        scaler = fit_scaler(given_bags, weight)
-        assert_allclose(scaler.mean_, expected.mean_, atol=1e-12)
-        assert_allclose(scaler.scale_, expected.scale_, rtol=1e-9)
-
-
-def test_sparse_and_dense_bags_are_standardised_alike_and_constants_become_zero():
-    rng = np.random.default_rng(0)
-    instances = rng.normal(5, 3, size=(30, 4)) * (rng.random((30, 4)) < 0.5)
-    instances[:, 2] = 7.0  # constant
-    instances[:, 3] = 0.0
-    bags = check_bags([instances[:10], instances[10:]])
-    found = []
-    for given_bags in (bags, sparse(bags)):
-        dataset = PackedBags(given_bags, fit_scaler(given_bags, np.ones(2)), "float64")
-        found.append(dataset.batch(np.array([0, 1])).instances.numpy())
-    assert_allclose(found[0], found[1], atol=1e-12)
-    assert_allclose(found[0].mean(axis=0), 0, atol=1e-12)
-    assert_allclose(found[0].std(axis=0), [1, 1, 0, 0], atol=1e-12)
-
-
-def test_scaling_far_from_zero_does_not_lose_the_digits_float32_lacks():
-    instances = 1e8 + np.random.default_rng(0).normal(size=(50, 1))
-    bags = check_bags([instances])
-    dataset = PackedBags(bags, fit_scaler(bags, np.ones(1)), "float32")
-    expected = (instances - instances.mean()) / instances.std()
-    assert_allclose(dataset.batch(np.array([0])).instances, expected, rtol=1e-3, atol=1e-5)
+# --- Bags on the disk --------------------------------------------------------------------
 
 
 def test_memory_mapped_bags_are_read_without_warning(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 3), dtype=np.float32))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    dataset = PackedBags(check_bags([mapped]), None, "float32")
+    dataset = pack(check_bags([mapped]), dtype="float32")
     assert dataset.batch(np.array([0])).instances.shape == (4, 3)
 
 
 @pytest.mark.parametrize("scale", [False, True])
-def test_memory_mapped_bags_stay_on_the_disk(tmp_path, scale):
+@pytest.mark.parametrize(
+    "convert",
+    [lambda bags: bags, lambda bags: bags[np.arange(len(bags))]],
+    ids=["map", "stored rows"],
+)
+def test_large_bags_stay_on_the_disk(tmp_path, monkeypatch, scale, convert):
+    monkeypatch.setattr(_data, "_SMALL_BYTES", 2**20)
     rows = np.random.default_rng(0).normal(size=(2**13, 2**8)).astype(np.float32)  # 8 MiB
     bags = Bags(rows, np.arange(0, 2**13 + 1, 2**6))
     bags.save(tmp_path / "bags")
-    mapped = check_bags(Bags.load(tmp_path / "bags"))
+    mapped = convert(check_bags(Bags.load(tmp_path / "bags")))
     scaler = fit_scaler(bags, np.ones(bags.n_bags)) if scale else None
-    whole = PackedBags(bags, scaler, "float32")
+    whole = pack(bags, dtype="float32", scaler=scaler)
     tracemalloc.start()
     try:
-        dataset = PackedBags(mapped, scaler, "float32")
+        dataset = pack(mapped, dtype="float32", scaler=scaler)
         batches = [dataset.batch(np.array(i)).instances for i in ([0, 1, 2], [127, 5])]
         assert tracemalloc.get_traced_memory()[1] < rows.nbytes / 4
     finally:
         tracemalloc.stop()
+    assert not dataset.is_resident
     assert_array_equal(batches[0], whole.batch(np.array([0, 1, 2])).instances)
     assert_array_equal(batches[1], whole.batch(np.array([127, 5])).instances)
 
 
-def test_a_scaler_of_memory_mapped_bags_gets_them_in_blocks(tmp_path):
-    rows = 5 + np.random.default_rng(0).normal(size=(2**14, 2**7)).astype(np.float32)  # 8 MiB
-    bags = Bags(rows, np.arange(0, 2**14 + 1, 2**6))
-    weight = np.random.default_rng(1).uniform(size=bags.n_bags)
-    weight[:100] = 0
+def test_small_bags_on_the_disk_are_read_once(tmp_path):
+    bags = Bags(np.arange(12.0).reshape(6, 2), [0, 1, 4, 6])
     bags.save(tmp_path / "bags")
-    mapped = Bags.load(tmp_path / "bags")
-    whole = fit_scaler(bags, weight)
-    tracemalloc.start()
-    try:
-        scaler = fit_scaler(mapped, weight)
-        assert tracemalloc.get_traced_memory()[1] < 1.5 * rows.nbytes
-    finally:
-        tracemalloc.stop()
-    assert_allclose(scaler.mean_, whole.mean_, rtol=1e-6)
-    assert_allclose(scaler.scale_, whole.scale_, rtol=1e-6)
+    dataset = pack(Bags.load(tmp_path / "bags"))
+    assert dataset.is_resident
+    (tmp_path / "bags" / "instances.npy").unlink()
+    assert_array_equal(dataset.batch(np.array([2, 0])).instances, bags[[2, 0]].instances)
+
+
+# --- Some instances of large bags --------------------------------------------------------
+
+
+@given(ragged_bags(max_bags=8))
+def test_at_most_so_many_instances_are_drawn_of_each_bag(bags):
+    dataset = pack(bags, max_instances=3)
+    indices = np.arange(len(bags))[::-1]
+    rows, offsets = dataset.choose_rows(indices)
+    assert_array_equal(np.diff(offsets), np.minimum(bags.bag_sizes[indices], 3))
+    for k, i in enumerate(indices):
+        own = rows[offsets[k] : offsets[k + 1]]
+        assert (np.diff(own) > 0).all()  # without replacement, in the order of the bag
+        assert bags.offsets[i] <= own[0]
+        assert own[-1] < bags.offsets[i + 1]
+    batch = dataset.gather(rows, offsets)
+    assert_array_equal(batch.instances, bags.instances[rows])
+    assert_array_equal(batch.bag_index, np.repeat(np.arange(len(bags)), np.diff(offsets)))
+
+
+def test_each_instance_is_drawn_as_often_as_any_other():
+    dataset = pack(Bags(np.zeros((11, 1)), [0, 10, 11]), max_instances=4)
+    draws = [dataset.choose_rows(np.array([0]))[0] for _ in range(2000)]
+    counts = np.bincount(np.concatenate(draws), minlength=10)
+    # 2000 draws of 4 in 10: 800 times each, with a standard deviation of 22
+    assert_allclose(counts, 800, atol=4 * 22)
+
+
+def test_draws_come_from_the_generator_that_is_given():
+    dataset = pack(Bags(np.zeros((100, 1)), [0, 50, 100]), max_instances=4)
+
+    def draw():
+        return dataset.choose_rows(np.array([0, 1]), torch.Generator().manual_seed(1))[0]
+
+    first, state = draw(), torch.get_rng_state()
+    assert_array_equal(draw(), first)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -395,7 +395,8 @@ def test_net_params_reach_skorch():
 
 
 @pytest.mark.parametrize(
-    "name", ["max_epochs", "train_split", "verbose", "module__T", "iterator_train__num_workers"]
+    "name",
+    ["max_epochs", "train_split", "verbose", "module__T", "iterator_train__num_workers", "compile"],
 )
 def test_net_params_that_would_have_no_effect_are_refused(name):
     X, y = make_data()
