@@ -65,9 +65,12 @@ numpydoc_validation_exclude = {
 
 def unlink_inherited_docstring(app, what, name, obj, options, lines):
     """Make plain text of links to scikit-learn's own pages, in docstrings inherited from it."""
+    text = "\n".join(lines)
     if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
-        text = re.sub(r":ref:`([^`<]+?)\s*<[^`]+>`", r"\1", "\n".join(lines))
-        lines[:] = text.split("\n")
+        text = re.sub(r":ref:`([^`<]+?)\s*<[^`]+>`", r"\1", text)
+    # Its glossary; the documentation has none of its own. The attributes of a class are listed
+    # with the docstrings of inherited properties.
+    lines[:] = re.sub(r":term:`([^`]+)`", r"``\1``", text).split("\n")
 
 
 def write_dataset_table(app):

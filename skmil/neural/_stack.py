@@ -1,0 +1,221 @@
+"""Training classifiers that differ in `T` and the margins only as one stacked network.
+
+With the same seed such classifiers start from the same random weights, but for one factor, and
+see the same bags in the same order. So a step encodes its instances for all of them by batched
+matrix products, and one Adam, which treats every number by itself, updates all weights.
+"""
+
+import copy
+import time
+from itertools import groupby
+
+import joblib
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from skmil.bags import check_bags
+from skmil.functional import dynamic_pooling, length_probability, margin_loss, squared_length
+from skmil.neural._dp_minn import DPMINNClassifier
+from skmil.neural._loader import BagLoader
+from skmil.neural._training import OPTIMIZERS
+
+#: In what the candidates of a stack may differ.
+_STACKED = {"T", "margin_positive", "margin_negative"}
+#: How many networks a stack has at most; larger ones take more memory and were not faster.
+_MOST_MEMBERS = 16
+
+
+class Stacks:
+    """The candidates of a search, trained for whatever bags come.
+
+    Parameters
+    ----------
+    candidates : list of DPMINNClassifier
+        The candidates.
+    X : bags
+        All bags, to which no stack is fitted.
+    """
+
+    def __init__(self, candidates, X):
+        self._all = X
+        self._times = {}  # of a candidate: its share of the seconds of each stack it was in
+        self._trained = {}  # by training data and candidate
+        self._members = {}  # by what they share
+        for candidate in filter(_is_valid, candidates):
+            members = self._members.setdefault(_shared(candidate), {})
+            members[_key(candidate)] = candidate
+
+    def trained(self, candidate, X, y, sample_weight):
+        """Return the candidate fitted to some of the bags, or raise what fitting it raises.
+
+        None if it is not in a stack, or is to be fitted to all bags, as one candidate only is.
+        """
+        members = self._members.get(_shared(candidate), {})
+        if X is self._all or _key(candidate) not in members:
+            return None
+        bags = check_bags(X)
+        data = joblib.hash((bags.instances, bags.offsets, y, sample_weight))
+        if (data, _key(candidate)) not in self._trained:
+            stack = sorted(members.items(), key=lambda item: item[1].T)
+            for first in range(0, len(stack), _MOST_MEMBERS):
+                self._train(stack[first : first + _MOST_MEMBERS], data, X, y, sample_weight)
+        result = self._trained[data, _key(candidate)]
+        result._record_training()
+        return result
+
+    def times_of(self, candidate):
+        """Return the candidate's shares of the seconds of its stacks; None if it was in none."""
+        return self._times.get(_key(candidate))
+
+    def _train(self, stack, data, X, y, sample_weight):
+        start = time.perf_counter()
+        trainer = StackTrainer(**stack[0][1].get_params(deep=False))
+        trainer.members = [clone(candidate) for _, candidate in stack]
+        trainer.fit(X, y, sample_weight=sample_weight)
+        share = (time.perf_counter() - start) / len(stack)
+        for (key, _), member in zip(stack, trainer.members, strict=True):
+            self._trained[data, key] = member
+            self._times.setdefault(key, []).append(share)
+
+
+def _key(candidate):
+    return joblib.hash(candidate.get_params(deep=False))
+
+
+def _shared(candidate):
+    parameters = candidate.get_params(deep=False).items()
+    return joblib.hash({name: value for name, value in parameters if name not in _STACKED})
+
+
+def _is_valid(candidate):
+    """Return whether the parameters are allowed; if not, fitting it alone tells what is wrong."""
+    try:
+        candidate._validate_params()
+        candidate._build_loss(n_classes=2)
+    except ValueError:
+        return False
+    return True
+
+
+class StackTrainer(DPMINNClassifier):
+    """Fit several classifiers at once, each as its own `fit` would.
+
+    Its parameters are those of any of the classifiers. It is not fitted itself.
+    """
+
+    members = ()
+
+    def _start_network(self, training_set):
+        seed, networks = torch.initial_seed(), {}
+        for member in self.members:
+            if member.T not in networks:
+                torch.manual_seed(seed)
+                member.classes_ = self.classes_
+                networks[member.T] = member._start_network(training_set)
+        return networks
+
+    def _set_net(self, networks, device):
+        known = {*self.get_params(deep=False), "members"}
+        fitted = {name: value for name, value in vars(self).items() if name not in known}
+        for member in self.members:
+            vars(member).update(copy.deepcopy(fitted))
+            member._set_net(copy.deepcopy(networks[member.T]), device)
+
+    def _run_epochs(self, training_set, n_epochs, *_):
+        margins = [(member.margin_positive, member.margin_negative) for member in self.members]
+        nets = [member.net_ for member in self.members]
+        stack = StackedNetwork([net.module_ for net in nets])
+        make_optimizer, settings = OPTIMIZERS[self.optimizer]
+        optimizer = make_optimizer(
+            stack.parameters(),
+            lr=self.learning_rate,
+            weight_decay=self._chosen_weight_decay(),
+            **settings,
+        )
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.learning_rate_decay)
+        loss = StackedMarginLoss(margins, training_set)
+        loader = BagLoader(training_set, self.batch_size, shuffle=True)
+        for _ in range(n_epochs):
+            total = 0
+            for batch, target in loader:
+                optimizer.zero_grad()
+                losses = loss(stack(batch.instances, batch.bag_index, batch.n_bags), target)
+                losses.sum().backward()
+                optimizer.step()
+                total = total + losses.detach().double() * batch.n_bags
+            schedule.step()
+            for net, value in zip(nets, (total / len(training_set)).tolist(), strict=True):
+                net.history.new_epoch()
+                net.history.record("train_loss", value)
+        stack.write_back()
+
+    def _record_training(self):
+        """Leave it to each member, as some may have diverged."""
+
+
+class StackedNetwork(nn.Module):
+    """The encoders and poolings of several :class:`skmil.nn.DPMINN` with one capsule.
+
+    Parameters
+    ----------
+    networks : list of DPMINN
+        Networks of the same widths, those of the same `T` side by side.
+    """
+
+    def __init__(self, networks):
+        super().__init__()
+        self._layers = [
+            layers
+            for layers in zip(*(network.encoder for network in networks), strict=True)
+            if isinstance(layers[0], nn.Linear)
+        ]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for layers in self._layers:
+            self.weights.append(torch.stack([layer.weight.detach().mT for layer in layers]))
+            self.biases.append(torch.stack([layer.bias.detach() for layer in layers]))
+        runs = groupby(networks, key=lambda network: network.pooling.T)
+        self._Ts, self._counts = zip(*((T, len(list(run))) for T, run in runs), strict=True)
+        self._gradient = networks[0].pooling.routing_gradient
+
+    def forward(self, instances, bag_index, n_bags):
+        """Return the squared lengths of the bag embeddings, of shape (n_bags, n_networks)."""
+        x = instances.expand(sum(self._counts), -1, -1)  # (K, N, D)
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = torch.baddbmm(bias.unsqueeze(1), x, weight).relu_()
+        lengths = []
+        for T, part in zip(self._Ts, x.split(self._counts), strict=True):
+            pooled, _ = dynamic_pooling(part.transpose(0, 1), bag_index, n_bags, T, self._gradient)
+            lengths.append(squared_length(pooled))
+        return torch.cat(lengths, dim=1)
+
+    @torch.no_grad()
+    def write_back(self):
+        """Give each network its weights."""
+        for layers, weight, bias in zip(self._layers, self.weights, self.biases, strict=True):
+            for k, layer in enumerate(layers):
+                layer.weight.copy_(weight[k].mT)
+                layer.bias.copy_(bias[k])
+
+
+class StackedMarginLoss(nn.Module):
+    """The margin loss of each network of a stack, by margins of its own.
+
+    Parameters
+    ----------
+    margins : list of (float, float)
+        The positive and the negative margin of each network.
+    training_set : PackedBags
+        Tells device and precision.
+    """
+
+    def __init__(self, margins, training_set):
+        super().__init__()
+        self.positive, self.negative = training_set.weights.new_tensor(margins).mT
+
+    def forward(self, squared, target):
+        """Return the weighted mean loss of a batch for each network."""
+        codes, weights = target
+        probability = length_probability(squared)  # (B, K)
+        losses = margin_loss(probability, codes.unsqueeze(1), self.positive, self.negative)
+        return (weights.unsqueeze(1) * losses).mean(0)
