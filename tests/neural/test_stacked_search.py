@@ -57,7 +57,8 @@ def assert_same_search(stacked, plain):
     for name, values in plain.cv_results_.items():
         if "_test_" in name or "_train_" in name:
             assert_allclose(stacked.cv_results_[name], values, rtol=0, atol=1e-9, err_msg=name)
-    for name in ("best_params_", "best_index_", "best_score_", "n_splits_", "multimetric_"):
+    assert_allclose(stacked.best_score_, plain.best_score_, rtol=0, atol=1e-9)
+    for name in ("best_params_", "best_index_", "n_splits_", "multimetric_"):
         assert getattr(stacked, name) == getattr(plain, name)
 
 
