@@ -157,10 +157,10 @@ def shares(path):
         labels = np.repeat([1, -1], [len(upper), negative.n_instances])
         with threadpool_limits(1), config_context(assume_finite=True):
             gamma = 1 / (rows.shape[1] * rows.var())
-            of_rows = seconds(lambda: SVC(gamma=gamma).fit(rows, labels))  # noqa: B023
+            of_rows = seconds(lambda: SVC(gamma=gamma).fit(rows, labels))  # noqa: B023, called at once
             gram = rbf_kernel(rows, gamma=gamma)
-            of_gram = seconds(lambda: SVC(kernel="precomputed").fit(gram, labels))  # noqa: B023
-            whole = seconds(lambda: rbf_kernel(rows, gamma=gamma))  # noqa: B023
+            of_gram = seconds(lambda: SVC(kernel="precomputed").fit(gram, labels))  # noqa: B023, called at once
+            whole = seconds(lambda: rbf_kernel(rows, gamma=gamma))  # noqa: B023, called at once
         lines.append(
             f"{name}: one fit to {len(rows)} rows {of_rows:.3f} s, of which the kernel takes "
             f"{1 - of_gram / of_rows:.0%} and the solver {of_gram / of_rows:.0%}; "

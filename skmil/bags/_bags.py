@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmil.bags._frame import read_frame
 from skmil.bags._npy import mapped_npy
-from skmil.bags._ranges import rows_in
+from skmil.bags._ranges import take_rows
 from skmil.bags._storage import load_bags, save_bags
 from skmil.bags._stored import MappedRows, StoredRows, is_mapped, is_stored
 
@@ -448,16 +448,6 @@ class Bags:
             rows, offsets = take_rows(self.offsets, indices)
             instances = self.instances[rows]
         return Bags(instances, offsets, feature_names=self.feature_names)
-
-
-def take_rows(
-    offsets: NDArray[np.int64], indices: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the chosen bags, bag after bag, and the offsets among these rows."""
-    starts = offsets[:-1][indices]
-    sizes = offsets[1:][indices] - starts
-    taken = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False)
-    return rows_in(starts, sizes), taken
 
 
 def _check_offsets(offsets: ArrayLike, n_instances: int) -> NDArray[np.int64]:

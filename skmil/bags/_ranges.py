@@ -58,3 +58,11 @@ def cut_ranges(
     high = np.minimum(np.repeat(stops, n_pieces), offsets[parts + 1])
     filled = high > low  # a part without rows may lie between two others
     return parts[filled], low[filled], (high - low)[filled]
+
+
+def take_rows(offsets: Integers, indices: NDArray[np.intp]) -> tuple[Integers, Integers]:
+    """Return the rows of the chosen bags, bag after bag, and the offsets among these rows."""
+    starts = offsets[:-1][indices]
+    sizes = offsets[1:][indices] - starts
+    taken = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64, copy=False)
+    return rows_in(starts, sizes), taken

@@ -81,6 +81,7 @@ def dynamic_pooling(
         embeddings = embeddings.float()
     n_instances, *inner, n_dimensions = embeddings.shape
     flat = embeddings.reshape(n_instances, math.prod(inner), n_dimensions)  # (N, K, D)
+    # torch has no types for `apply`.
     pooled, weights = _DynamicPooling.apply(  # type: ignore[no-untyped-call]
         flat, bag_index, n_bags, T, routing_gradient
     )

@@ -461,7 +461,6 @@ def test_from_frame_refuses_a_feature_that_two_columns_have():
     ],
 )
 def test_a_frame_that_is_no_bags_names_the_column(column, label, error, message):
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"bag": ["7", "007"], "x": column, "label": [0, 1]})
     with pytest.raises(error, match=message):
         Bags.from_frame(frame, bag="bag", label=label)
