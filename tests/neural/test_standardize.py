@@ -150,7 +150,7 @@ def test_memory_is_that_of_the_result_and_little_more(shape, kind):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=shape).astype("float64" if kind == "float64" else "float32")
     scaler = fit_scaler(Bags(rows, [0, len(rows)]), np.ones(1))
-    instances = sp.random_array(shape, density=0.01, format="csr", rng=rng)
+    instances = sp.random(*shape, density=0.01, format="csr", random_state=rng)
     standardize = Standardizer(scaler, "float32")
     tracemalloc.start()
     try:

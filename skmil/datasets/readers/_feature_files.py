@@ -66,7 +66,7 @@ class _Single:
     def read(self, key):
         return open_npy(self.path, "r")
 
-    def read_rows(self, key, first, last):
+    def read_rows(self, key, shape, dtype, first, last):
         array = open_npy(self.path, "r")
         return np.array(array.reshape(array.shape[-2:])[first:last])
 
@@ -113,8 +113,8 @@ class _Hdf5:
     def read(self, key):
         return read_dataset(find_dataset(self.file, self.path, key), self.path)
 
-    def read_rows(self, key, first, last):
-        return read_dataset_rows(self.file[key], self.path, first, last)
+    def read_rows(self, key, shape, dtype, first, last):
+        return read_dataset_rows(self.file[key], self.path, shape, dtype, first, last)
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def read_rows(declared, first, last):
     shape = (declared.n_instances, declared.n_features)
     with _open(declared.path) as file:
         if declared.in_parts:
-            rows = file.read_rows(declared.key, first, last)
+            rows = file.read_rows(declared.key, shape, declared.dtype, first, last)
         else:
             rows = file.read(declared.key).reshape(shape)[first:last]
         if rows.shape != (last - first, declared.n_features):

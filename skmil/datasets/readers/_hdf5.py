@@ -106,9 +106,15 @@ def read_dataset(dataset, path):
         return dataset[...]
 
 
-def read_dataset_rows(dataset, path, first, last):
-    """Return rows of a dataset, a table that may stand under an axis of length one."""
+def read_dataset_rows(dataset, path, shape, dtype, first, last):
+    """Return rows of a dataset, a table that may stand under an axis of length one.
+
+    The dataset is looked up without checks, so what it declares has to be what was checked:
+    `shape`, but for that axis, and `dtype`. Else memory for any size would be asked for.
+    """
     with errors_name(path, f"dataset {dataset.name.strip('/')!r}", caught=_DAMAGE):
+        if dataset.shape not in (shape, (1, *shape)) or dataset.dtype != dtype:
+            raise ValueError("it has changed while it was read.")
         return dataset[first:last] if len(dataset.shape) == 2 else dataset[0, first:last]
 
 

@@ -165,6 +165,17 @@ def test_damage_under_the_same_date_is_an_error_of_the_file(tmp_path, kind):
     assert set(refused) == {str(path)}
 
 
+@pytest.mark.parametrize("changed", [{"shape": (5, 10**12)}, {"dtype": "S1000000"}])
+def test_no_memory_is_asked_for_what_was_not_declared(tmp_path, monkeypatch, changed):
+    bags = read_folder(write(tmp_path / "in", ".h5", BAGS[:1]), lazy=True).bags
+    monkeypatch.setattr(_feature_files, "refuse_changed", lambda *_: None)  # size and date alike
+    with h5py.File(tmp_path / "in" / "b00.h5", "w") as file:
+        settings = {"shape": BAGS[0].shape, "dtype": float, **changed}
+        file.create_dataset("features", chunks=(1, 20), **settings)
+    with pytest.raises(DataFileError, match=r"b00\.h5.*it has changed while"):
+        bags[0]
+
+
 def test_what_is_not_finite_is_found_when_bags_are_checked(tmp_path):
     broken = BAGS.replace_instances(BAGS.instances.copy())
     broken.instances[broken.offsets[4], 3] = np.nan
