@@ -39,6 +39,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 import skmil
+from skmil._cli._errors import UsageError
 
 CLASSICS = ("musk1", "musk2", "fox", "tiger", "elephant")
 GROUPS = {
@@ -57,7 +58,10 @@ def main(argv=None):
     if options.check:
         return check(results, options)
     results.tidy()
-    tasks = plan(results, options)
+    try:
+        tasks = plan(results, options)
+    except UsageError as error:  # data that cannot be read or downloaded
+        sys.exit(str(error))
     failed = execute(results, tasks, options.jobs)
     results.tidy()
     return min(failed, 1)
