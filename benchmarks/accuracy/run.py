@@ -21,15 +21,15 @@ at any time, in `_results.py`. `tables.py` makes tables and figures of it.
 
 A seed depends on repeat and fold alone. A fold run again with the same code, settings and
 versions of the libraries on the same kind of processor gives the same figures, whatever --jobs
-is. Elsewhere, rounding can end in other networks: take SPREAD, below, for the difference in the
+is. Elsewhere, rounding can end in other networks; SPREAD in `_check.py` is the difference in the
 accuracy of ten folds that means nothing.
 """
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
+from _check import check, version
 from _grids import GRIDS
 from _methods import METHODS
 from _protocol import N_FOLDS, N_REPEATS, TUNINGS, Task, build, run, splits
@@ -40,6 +40,7 @@ from tqdm import tqdm
 
 import skmil
 from skmil._cli._errors import UsageError
+from skmil._cli._registry import ESTIMATORS
 
 CLASSICS = ("musk1", "musk2", "fox", "tiger", "elephant")
 GROUPS = {
@@ -48,23 +49,20 @@ GROUPS = {
     "others": ("birds", "derived_colon_nuclei", "derived_ucsb_breast"),
 }
 GROUPS["all"] = tuple(name for group in GROUPS.values() for name in group)
-#: Mean accuracies of a repeat that differ by no more than this agree, on any machine.
-SPREAD = 0.03
+METHOD_GROUPS = {
+    "all": tuple(METHODS),
+    "named": tuple(ESTIMATORS),  # by the command line
+    "ablations": tuple(n for n in METHODS if n.startswith(("dp-minn-t", "dp-minn-paper-"))),
+}
 
 
 def main(argv=None):
     options = parse(argv)
     results = Results(options.results)
-    if options.check:
-        return check(results, options)
-    results.tidy()
     try:
-        tasks = plan(results, options)
+        return check(results, options) if options.check else fill(results, options)
     except UsageError as error:  # data that cannot be read or downloaded
         sys.exit(str(error))
-    failed = execute(results, tasks, options.jobs)
-    results.tidy()
-    return min(failed, 1)
 
 
 def parse(argv):
@@ -74,7 +72,11 @@ def parse(argv):
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data-dir", type=Path, help="folder with .npz files")
     source.add_argument("--fetch", action="store_true", help="download published data sets")
-    parser.add_argument("--methods", default="all", help="names with commas between them, or all")
+    parser.add_argument(
+        "--methods",
+        default="all",
+        help=f"names with commas between them, or {', '.join(METHOD_GROUPS)}",
+    )
     parser.add_argument(
         "--data", default="all", help=f"names with commas between them, or {', '.join(GROUPS)}"
     )
@@ -92,20 +94,24 @@ def parse(argv):
     options = parser.parse_args(argv)
     if options.check:
         options.methods, options.data = options.check
-    options.methods = chosen(parser, options.methods, METHODS)
+    options.methods = chosen(parser, options.methods)
     options.data = available(parser, options)
     default = "0" if options.check else f"0-{N_REPEATS - 1}"
     options.repeats = numbers(parser, options.repeats or default)
     return options
 
 
-def chosen(parser, text, known):
-    """Return the methods that were named."""
-    names = list(known) if text == "all" else text.split(",")
-    for name in names:
-        if name not in known:
-            parser.error(f"there is no method {name!r}; there are {', '.join(known)}.")
-    return names
+def chosen(parser, text):
+    """Return the methods that were named, each once."""
+    names = {}
+    for name in text.split(","):
+        if name not in METHODS and name not in METHOD_GROUPS:
+            parser.error(
+                f"there is no method {name!r}; there are {', '.join(METHODS)}, and groups of them, "
+                f"{', '.join(METHOD_GROUPS)}."
+            )
+        names.update(dict.fromkeys(METHOD_GROUPS.get(name, (name,))))
+    return list(names)
 
 
 def available(parser, options):
@@ -133,6 +139,14 @@ def numbers(parser, text):
     if max(found) >= N_REPEATS:
         parser.error(f"--repeats are 0 to {N_REPEATS - 1}, got {text!r}.")
     return found
+
+
+def fill(results, options):
+    """Run what was asked for and is not there; return whether a fold failed."""
+    results.tidy()
+    failed = execute(results, plan(results, options), options.jobs)
+    results.tidy()
+    return int(failed > 0)
 
 
 def plan(results, options):
@@ -206,50 +220,8 @@ def execute(results, tasks, n_jobs):
     return failed
 
 
-def check(results, options):
-    """Run the folds of a cell again and compare; return whether they disagree."""
-    ((method, (data, source)),) = zip(options.methods, options.data.items(), strict=True)
-    rows = results.read()
-    tasks = [
-        Task(source, data, (method,), options.tuning, repeat, fold)
-        for repeat in options.repeats
-        for fold in range(options.folds)
-        if (data, method, options.tuning, repeat, fold) in rows
-    ]
-    if not tasks:
-        sys.exit(f"{results.path} has no such folds of {method} on {data}, {options.tuning}.")
-    print(f"{method} on {data}, {options.tuning}\nrepeat fold  stored     now")
-    differences = []
-    again = Parallel(n_jobs=options.jobs, return_as="generator")(delayed(run)(t) for t in tasks)
-    for task, figures, _ in again:
-        if "error" in figures:
-            sys.exit(figures["error"])
-        stored = rows[data, method, options.tuning, task.repeat, task.fold]
-        before, now = (int(row["n_correct"]) / int(row["n_test"]) for row in (stored, figures))
-        differences.append(now - before)
-        other = "" if stored["settings"] == figures["settings"] else "  other settings"
-        print(f"{task.repeat:6d} {task.fold:4d} {before:7.3f} {now:7.3f}{other}", flush=True)
-    largest, mean = max(map(abs, differences)), sum(differences) / len(differences)
-    within = abs(mean) <= SPREAD
-    print(f"largest difference {largest:.3f}, of the means {mean:+.3f}")
-    print(f"{'within' if within else 'NOT within'} the run-to-run spread of {SPREAD}")
-    return int(not within)
-
-
-def version():
-    """Return the commit of the package, with a + if its folder has changes on top."""
-    folder = Path(skmil.__file__).parent
-
-    def git(*arguments):
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", ".")
-        return git("rev-parse", "--short=8", "HEAD") + "+" * bool(changed)
-    except (OSError, subprocess.CalledProcessError):
-        return skmil.__version__
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the folds that were finished are stored")
