@@ -51,6 +51,10 @@ def test_best_threshold(scores, expected):
     assert best_threshold(np.array(scores, float), Y) == expected
 
 
+def test_a_threshold_above_all_scores_counts():
+    assert best_threshold(np.array([2.0, 3.0, 1.0]), np.array([0, 0, 1])) == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("Classifier", [DPMINNClassifier, MINetClassifier])
 def test_scoring_every_epoch_does_not_change_the_training(Classifier):
     bags, y = make_bags(n_bags=24, random_state=0, return_X_y=True)

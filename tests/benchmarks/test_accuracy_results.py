@@ -54,7 +54,7 @@ def test_tidying_sorts_and_drops_what_was_replaced(results):
 
 @pytest.mark.parametrize("missing", [1, 5, 20])
 def test_an_unfinished_last_line_is_dropped(results, missing):
-    results.append([row(0), row(1)], {})
+    results.append([row(0), row(1, chosen="long" * 10)], {})
     text = results.path.read_bytes()
     results.path.write_bytes(text[:-missing])
     assert [key[4] for key in results.read()] == [0]

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import _protocol
 import numpy as np
@@ -96,6 +97,20 @@ def test_figures_are_those_of_a_plain_fit(execute, folder):
         data.bags[split.test]
     )
     assert int(rows[1]["n_correct"]) == np.sum(predicted == data.y[split.test])
+
+
+def test_the_leak_looks_at_all_epochs_and_ends_with_the_fitted_network(folder):
+    data = _protocol.load(str(folder / "small.npz"))
+    model = DPMINNClassifier((4,), max_epochs=1, random_state=0).fit(data.bags, data.y)
+    last = model.decision_function(data.bags)
+    assert not np.array_equal(last > 0, data.y)
+    perfect, opposite = data.y - 0.5, 0.5 - data.y
+    follower = SimpleNamespace(scores_=[opposite, perfect, opposite])
+    assert _protocol._leaks(model, data.bags, data.y, follower)["best_epoch"] == 2
+    follower = SimpleNamespace(scores_=[opposite, perfect])  # the weights may be averages
+    figures = _protocol._leaks(model, data.bags, data.y, follower)
+    assert figures["best_epoch"] == 2
+    assert figures["accuracy_best_epoch"] == np.mean((last > 0) == data.y)
 
 
 def test_nothing_is_run_twice(execute, folder):
