@@ -6,7 +6,6 @@ that are worth a search, add its grid in `_grids.py`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, NamedTuple
 
 from sklearn.ensemble import RandomForestClassifier
@@ -106,8 +105,10 @@ def _paper(loss, **changed):
             "margin_positive": 0.9,
             "margin_negative": 0.1,
             "routing_gradient": "full",
+            "init": "paper",
             "dropout": 0.0,
-            "scale": True,
+            "instance_dropout": 0.0,
+            "scale": "standard",
             "optimizer": "adam",  # whose weight decay is coupled
             "batch_size": 1,
             "learning_rate": stated.learning_rate,
@@ -117,8 +118,6 @@ def _paper(loss, **changed):
             "random_state": case.seed,
             **changed,
         }
-        if "init" in signature(DPMINNClassifier).parameters:
-            params["init"] = "paper"
         return DPMINNClassifier(**params)
 
     return build

@@ -40,8 +40,8 @@ from skmil.neural._training import (
 _MAY_CHANGE = {
     *("max_epochs", "class_weight", "validation_fraction", "verbose", "warm_start"),
     *("random_state", "device", "callbacks", "net_params"),
-    *("max_instances", "chunk_size", "gradient_checkpointing", "mixed_precision"),
-    "data_parallel",
+    *("max_instances", "instance_dropout", "chunk_size", "gradient_checkpointing"),
+    *("mixed_precision", "data_parallel"),
 }
 
 
@@ -55,7 +55,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
 
     _reads_stored_bags = True
     _parameter_constraints: ClassVar[dict] = {
-        "scale": ["boolean"],
+        "scale": ["boolean", StrOptions({"auto", "standard", "rank"})],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -69,6 +69,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "warm_start": ["boolean"],
         "max_instances": [Interval(Integral, 1, None, closed="left"), None],
+        "instance_dropout": [Interval(Real, 0, 1, closed="left")],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "gradient_checkpointing": ["boolean"],
         "mixed_precision": [StrOptions({"bf16"}), None],
@@ -293,7 +294,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         if resume:
             self._refuse_changes()
         else:
-            self.scaler_ = fit_scaler(training_bags, weight[kept]) if self.scale else None
+            self.scaler_ = fit_scaler(training_bags, weight[kept], self.scale)
 
         if team is not None:
             device = team.device
@@ -305,7 +306,13 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             arrays = codes[chosen], weight[chosen]
             return PackedBags(chosen_bags, standardize, *arrays, device, **options)
 
-        training_set = pack(training_bags, kept, max_instances=self.max_instances, team=team)
+        training_set = pack(
+            training_bags,
+            kept,
+            max_instances=self.max_instances,
+            instance_dropout=self.instance_dropout,
+            team=team,
+        )
         del training_bags  # where it is a copy, it has served
         validation_set = None if held_out is None else pack(bags[held_out], held_out)
         seed = int(self._random_state.randint(np.iinfo(np.int32).max))

@@ -37,18 +37,18 @@ class PackedBatch:
 
 
 class PackedBags(Dataset):
-    """Bags that hand out packed batches of standardised tensors.
+    """Bags that hand out packed batches of scaled tensors.
 
-    A dense instance matrix is standardised once and kept, on `device` if it fits there. A sparse
-    one stays sparse, and a large one on the disk stays there: they are made dense and
-    standardised a batch at a time.
+    A dense instance matrix is scaled once and kept, on `device` if it fits there. A sparse one
+    stays sparse, and a large one on the disk stays there: they are made dense and scaled a batch
+    at a time.
 
     Parameters
     ----------
     bags : Bags
         The bags.
     standardize : Standardizer
-        What makes dense, standardised arrays of instances.
+        What makes dense, scaled arrays of instances.
     codes : ndarray of int of shape (n_bags,)
         Class codes.
     weights : ndarray of shape (n_bags,)
@@ -57,17 +57,29 @@ class PackedBags(Dataset):
         Where batches are needed.
     max_instances : int, default=None
         How many instances of a larger bag are drawn for a batch; None for all.
+    instance_dropout : float, default=0
+        Probability of leaving out an instance of a batch, unless it is the last of its bag.
     team : Team, default=None
         The processes that share each step, if there are several.
     """
 
     def __init__(
-        self, bags, standardize, codes, weights, device="cpu", *, max_instances=None, team=None
+        self,
+        bags,
+        standardize,
+        codes,
+        weights,
+        device="cpu",
+        *,
+        max_instances=None,
+        instance_dropout=0.0,
+        team=None,
     ):
         self.offsets = bags.offsets
         self.n_features = bags.n_features
         self.device = torch.device(device)
         self.max_instances = max_instances
+        self.instance_dropout = instance_dropout
         self.team = team
         size = bags.n_instances * bags.n_features * standardize.dtype.itemsize
         stays = is_stored(bags.instances) and size > _SMALL_BYTES
@@ -85,6 +97,11 @@ class PackedBags(Dataset):
     def __len__(self):
         return len(self.offsets) - 1
 
+    @property
+    def is_drawn(self):
+        """Whether the rows of a batch are drawn at random."""
+        return self.max_instances is not None or self.instance_dropout > 0
+
     def batch(self, indices):
         """Return the chosen bags as a :class:`PackedBatch`."""
         return self.gather(*self.choose_rows(indices))
@@ -92,19 +109,15 @@ class PackedBags(Dataset):
     def choose_rows(self, indices, generator=None):
         """Return the rows of the chosen bags, and the offsets of the bags among them.
 
-        Of bags with more than `max_instances`, so many are drawn without replacement, from
-        `generator` or else torch's own.
+        Of bags with more than `max_instances`, so many are drawn without replacement; of these,
+        some are dropped. Both come from `generator` or else torch's own.
         """
         rows, offsets = take_rows(self.offsets, indices)
-        sizes = np.diff(offsets)
-        if self.max_instances is None or (sizes <= self.max_instances).all():
-            return rows, offsets
-        parts = np.split(rows, offsets[1:-1])
-        for k in np.flatnonzero(sizes > self.max_instances):
-            drawn = torch.randperm(int(sizes[k]), generator=generator)[: self.max_instances]
-            parts[k] = parts[k][np.sort(drawn.numpy())]  # in order, as they are read
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(sizes, self.max_instances))])
-        return np.concatenate(parts), offsets
+        if self.max_instances is not None:
+            rows, offsets = _draw_from_large(rows, offsets, self.max_instances, generator)
+        if self.instance_dropout > 0:
+            rows, offsets = _drop(rows, offsets, self.instance_dropout, generator)
+        return rows, offsets
 
     def gather(self, rows, offsets):
         """Return the chosen rows as a :class:`PackedBatch`; draws nothing at random."""
@@ -121,6 +134,26 @@ class PackedBags(Dataset):
         """Return class codes and weights of the chosen bags."""
         chosen = torch.from_numpy(indices).to(self.device)
         return self.codes[chosen], self.weights[chosen]
+
+
+def _draw_from_large(rows, offsets, most, generator):
+    """Return so many rows of each bag that has more, and the new offsets."""
+    sizes = np.diff(offsets)
+    if (sizes <= most).all():
+        return rows, offsets
+    parts = np.split(rows, offsets[1:-1])
+    for k in np.flatnonzero(sizes > most):
+        drawn = torch.randperm(int(sizes[k]), generator=generator)[:most]
+        parts[k] = parts[k][np.sort(drawn.numpy())]  # in order, as they are read
+    return np.concatenate(parts), np.concatenate([[0], np.cumsum(np.minimum(sizes, most))])
+
+
+def _drop(rows, offsets, probability, generator):
+    """Return the rows that are not dropped, at least one of each bag, and the new offsets."""
+    chance = torch.rand(len(rows), generator=generator).numpy()
+    last = np.maximum.reduceat(chance, offsets[:-1])  # of a bag to be dropped
+    kept = (chance >= probability) | (chance == np.repeat(last, np.diff(offsets)))
+    return rows[kept], np.concatenate([[0], kept.cumsum()])[offsets]
 
 
 def _fits(tensor, device):

@@ -28,9 +28,13 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         1 is close to the mean; 5 to 10 begin to resemble a maximum.
     dropout : float, default=0.0
         Probability of dropping a unit between the layers of the encoder, in training.
-    scale : bool, default=True
-        Whether to standardise the features to mean 0 and variance 1, by the training
-        instances. Constant features become 0.
+    scale : {"auto", "standard", "rank"} or bool, default="standard"
+        How to scale features, by the training instances. "standard", or True, gives them mean 0
+        and variance 1. "rank" takes the mean of that, cut at 3, and of the normal score of the
+        value's rank: outliers are bounded, and what lies close together is spread, but it takes
+        longer. It goes beyond the papers. "auto" is "rank" for up to 2^24 (17 million) training
+        values and "standard" for more. False leaves features as they are. Constant features
+        become 0, unless nothing is scaled.
     max_epochs : int, default=50
         Passes over the training bags.
     batch_size : int, default=16
@@ -60,13 +64,16 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
     warm_start : bool, default=False
         Whether :meth:`fit` goes on with the net of the call before, for `max_epochs` more,
         with the same classes and the same scaling. In between, only `max_epochs`,
-        `class_weight`, `validation_fraction`, `max_instances`, `chunk_size`,
-        `gradient_checkpointing`, `mixed_precision`, `data_parallel` and `verbose` may change;
-        `random_state`, `device`, `callbacks` and `net_params` stay those of the first call,
-        whatever they are set to.
+        `class_weight`, `validation_fraction`, `max_instances`, `instance_dropout`,
+        `chunk_size`, `gradient_checkpointing`, `mixed_precision`, `data_parallel` and `verbose`
+        may change; `random_state`, `device`, `callbacks` and `net_params` stay those of the first
+        call, whatever they are set to.
     max_instances : int or None, default=None
         Most instances of a bag to train on. Of a larger bag so many are drawn anew in each epoch;
         predictions, and the loss of held-out bags, use all. None trains on all.
+    instance_dropout : float, default=0.0
+        Probability of leaving an instance out of its bag, in each training step anew; at least one
+        stays. Predictions, and the loss of held-out bags, use all. It goes beyond the papers.
     chunk_size : int or "auto", default="auto"
         Instances that are embedded at a time to predict, and to train with
         `gradient_checkpointing`. It bounds the memory; results differ by rounding only, but for
@@ -97,8 +104,8 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left, on standard error.
     random_state : int, RandomState instance or None, default=None
-        Seed of weights, order of bags, dropout and the split of `early_stopping`. The same
-        integer gives the same result on the same machine.
+        Seed of weights, order of bags, what is dropped, left out or drawn, and the split of
+        `early_stopping`. The same integer gives the same result on the same machine.
 
     Attributes
     ----------
@@ -116,8 +123,9 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         Mean loss of the held-out bags after each epoch; None without `early_stopping`.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the torch module.
-    scaler_ : sklearn.preprocessing.StandardScaler or None
-        The fitted scaler of the features; None if `scale` is False.
+    scaler_ : object or None
+        The fitted scaler of the features, a :class:`sklearn.preprocessing.StandardScaler` if they
+        are scaled to mean 0 and variance 1; None if `scale` is False.
 
     See Also
     --------
@@ -169,7 +177,7 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         pooling="max",
         sharpness=1.0,
         dropout=0.0,
-        scale=True,
+        scale="standard",
         max_epochs=50,
         batch_size=16,
         learning_rate=0.001,
@@ -183,6 +191,7 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         class_weight=None,
         warm_start=False,
         max_instances=None,
+        instance_dropout=0.0,
         chunk_size="auto",
         gradient_checkpointing=False,
         mixed_precision=None,
@@ -212,6 +221,7 @@ class InstanceNetClassifier(BaseNeuralBagClassifier):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.max_instances = max_instances
+        self.instance_dropout = instance_dropout
         self.chunk_size = chunk_size
         self.gradient_checkpointing = gradient_checkpointing
         self.mixed_precision = mixed_precision

@@ -83,8 +83,8 @@ class BagLoader:
         All processes draw the rows of all bags, so that their generators stay alike.
         """
         parts, chosen = [], []
-        for step in steps:
-            rows, offsets = self.dataset.choose_rows(step, team.generator)
+        choices = _choose(self.dataset, steps, team.generator)
+        for step, (rows, offsets) in zip(steps, choices, strict=True):
             part = team.part_of(np.diff(offsets))
             own, own_offsets = take_rows(offsets, part)
             parts.append(step[part])
@@ -166,8 +166,7 @@ def _draw(n, size):
 def gathered(dataset, groups):
     """Yield groups of bags as (indices, batch on the device, offsets).
 
-    What is drawn at random is drawn for all groups at the start, and so does not depend on how
-    bags are grouped. Bags on the disk are read by a thread, one group ahead.
+    Bags on the disk are read by a thread, one group ahead.
 
     Parameters
     ----------
@@ -176,11 +175,26 @@ def gathered(dataset, groups):
     groups : list of ndarray of int
         The bags of each group.
     """
-    choices = (dataset.choose_rows(indices) for indices in groups)
-    if dataset.max_instances is not None:
-        choices = list(choices)
+    choices = _choose(dataset, groups)
     for indices, (batch, offsets) in zip(groups, _on_device(dataset, choices), strict=True):
         yield indices, batch, offsets
+
+
+def _choose(dataset, groups, generator=None):
+    """Yield the (rows, offsets) of groups of bags.
+
+    What is drawn is drawn for all groups together and before the first, so that it depends neither
+    on their sizes nor on what a network draws in between.
+    """
+    if not dataset.is_drawn:
+        yield from map(dataset.choose_rows, groups)
+        return
+    rows, offsets = dataset.choose_rows(np.concatenate(groups), generator)
+    last = 0
+    for group in groups:
+        first, last = last, last + len(group)
+        own = offsets[first : last + 1]
+        yield rows[own[0] : own[-1]], own - own[0]
 
 
 def _on_device(dataset, choices):

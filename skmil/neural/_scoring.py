@@ -22,7 +22,7 @@ def run_network(network, bags, standardize, chunk_size):
     bags : Bags
         The bags.
     standardize : Standardizer
-        What makes dense, standardised arrays of instances.
+        What makes dense, scaled arrays of instances.
     chunk_size : int
         Instances at a time.
 

@@ -1,26 +1,64 @@
-"""From instances of any kind to dense, standardised ones."""
+"""From instances of any kind to dense, scaled ones."""
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import StandardScaler
 
 from skmil.bags import release
+from skmil.neural._rank_scaler import RankScaler
 
-#: How many values are standardised at a time, so that they stay in the cache.
+#: How many values are scaled at a time, so that they stay in the cache.
 _BLOCK_VALUES = 1 << 17
 #: How many values the scaler gets at a time; it makes several copies of them.
 _FITTED_VALUES = 1 << 22
+#: Up to how many values "auto" ranks them, and how many are ranked of more.
+_RANKED_VALUES = 1 << 24
 
 
-def fit_scaler(bags, bag_weight):
-    """Fit mean and standard deviation of the instances, each weighted as its bag.
+def fit_scaler(bags, bag_weight, scale="standard"):
+    """Fit a scaler to the instances, each weighted as its bag.
+
+    Parameters
+    ----------
+    bags : Bags
+        The training bags.
+    bag_weight : ndarray of shape (n_bags,)
+        Their weights.
+    scale : {"auto", "standard", "rank"} or bool, default="standard"
+        The parameter of the networks.
+
+    Returns
+    -------
+    scaler : StandardScaler, RankScaler or None
+        The fitted scaler; None if nothing is scaled.
+    """
+    if scale is False:
+        return None
+    weight = np.repeat(bag_weight, bags.bag_sizes)
+    is_small = np.count_nonzero(weight) * bags.n_features <= _RANKED_VALUES
+    if scale == "rank" or (scale == "auto" and is_small):
+        return _fit_ranks(bags, weight)
+    return _fit_moments(bags, weight)
+
+
+def _fit_ranks(bags, weight):
+    """Rank the values of all instances that count, or of many evenly spread ones."""
+    counting = np.flatnonzero(weight)
+    n_ranked = max(1, min(len(counting), _RANKED_VALUES // bags.n_features))
+    chosen = counting[np.arange(n_ranked) * len(counting) // n_ranked]
+    rows = bags.instances[chosen]
+    release(bags.instances)
+    return RankScaler().fit(rows, weight[chosen])
+
+
+def _fit_moments(bags, weight):
+    """Fit mean and standard deviation.
 
     Sparse instances are not centred by the scaler itself, :class:`Standardizer` does that. Of
     many dense instances, which may be on the disk, the scaler gets one block after the other.
     """
     is_sparse = sp.issparse(bags.instances)
     scaler = StandardScaler(with_mean=not is_sparse)
-    weight = np.repeat(bag_weight, bags.bag_sizes)
     step = max(1, _FITTED_VALUES // bags.n_features)
     if is_sparse or bags.n_instances <= step:
         return scaler.fit(bags.instances[:], sample_weight=weight)
@@ -33,20 +71,20 @@ def fit_scaler(bags, bag_weight):
 
 
 class Standardizer:
-    """Make instances dense, subtract the means, and divide by the standard deviations.
+    """Make instances dense and scale them.
 
     Parameters
     ----------
-    scaler : StandardScaler or None
-        Means and standard deviations; None to leave the values as they are.
+    scaler : StandardScaler, RankScaler or None
+        What was fitted; None to leave the values as they are.
     dtype : {"float32", "float64"}
         What values are turned into.
     """
 
     def __init__(self, scaler, dtype):
         self.dtype = np.dtype(dtype)
-        self._scales = scaler is not None
-        if self._scales:
+        self._scaler = scaler
+        if isinstance(scaler, StandardScaler):
             self._mean, self._scale = scaler.mean_, scaler.scale_
             # In float32 a difference from a huge mean may be infinite, and a tiny scale zero.
             is_moderate = np.abs(self._mean).max() < 1e30 and self._scale.min() > 1e-30
@@ -60,7 +98,7 @@ class Standardizer:
                 self._rest32 = rest.astype(np.float32) if matters.any() else None
 
     def __call__(self, instances, *, overwrite=False):
-        """Return dense, standardised instances.
+        """Return dense, scaled instances.
 
         Parameters
         ----------
@@ -71,7 +109,7 @@ class Standardizer:
 
         Returns
         -------
-        standardised : ndarray of shape (n_instances, n_features)
+        scaled : ndarray of shape (n_instances, n_features)
             Of type `dtype`; an array of its own unless `overwrite`.
         """
         if overwrite and isinstance(instances, np.ndarray) and instances.dtype == self.dtype:
@@ -88,8 +126,10 @@ class Standardizer:
         return out
 
     def _fill(self, out, rows):
-        if not self._scales:
+        if self._scaler is None:
             out[...] = rows
+        elif isinstance(self._scaler, RankScaler):
+            out[...] = self._scaler.transform(rows)
         elif self._in_float32 and rows.dtype == np.float32:
             np.subtract(rows, self._mean32, out=out)
             if self._rest32 is not None:

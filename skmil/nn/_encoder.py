@@ -69,7 +69,15 @@ class Encoder(nn.Sequential):
 
 def _linear(fan_in: int, fan_out: int) -> nn.Linear:
     layer = nn.Linear(fan_in, fan_out)
-    std = (2.0 / fan_in) ** 0.5
-    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
-    nn.init.zeros_(layer.bias)
+    truncated_normal(layer, std=(2.0 / fan_in) ** 0.5)
     return layer
+
+
+def truncated_normal(module: nn.Module, std: float = 0.05) -> None:
+    """Draw the weights of a linear layer from a normal cut at two deviations; biases are zero.
+
+    Other modules stay as they are, so that a whole network can be told to apply this.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+        nn.init.zeros_(module.bias)

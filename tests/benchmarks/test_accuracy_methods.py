@@ -1,5 +1,7 @@
 """The methods, their settings and their grids."""
 
+import re
+
 import pytest
 from _grids import GRIDS
 from _leak import EpochScores
@@ -50,6 +52,15 @@ def test_the_paper_counts_steps_with_one_bag(data, n_train, iterations, decay_ev
     assert model.max_epochs * n_train == pytest.approx(iterations, abs=n_train / 2)
     steps = 2 * n_train
     assert model.learning_rate_decay**2 == pytest.approx(0.96 ** (steps / decay_every))
+
+
+def test_the_notes_of_the_classifier_spell_out_the_configuration_for_musk1():
+    notes = " ".join(
+        DPMINNClassifier.__doc__.split("**The configuration of the paper.**")[1].split()
+    )
+    spelt_out = eval(re.search(r"``(DPMINNClassifier\(.*?\))``", notes)[1])
+    expected = build("dp-minn-paper").get_params()
+    assert spelt_out.set_params(random_state=0).get_params() == expected
 
 
 def test_the_paper_has_no_settings_for_other_data():

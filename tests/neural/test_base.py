@@ -23,9 +23,11 @@ SETTINGS = {
     "plain": {},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "max_epochs": 20},
     "drawn instances": {"max_instances": 3},
+    "left out instances": {"instance_dropout": 0.5, "dropout": 0.2},
     "without scaling": {"scale": False},
+    "ranks": {"scale": "rank"},
     "all at once": {"early_stopping": True, "max_instances": 4, "gradient_checkpointing": True,
-                    "chunk_size": 11, "dropout": 0.2},
+                    "chunk_size": 11, "dropout": 0.2, "instance_dropout": 0.2},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import ragged_bags
 
@@ -119,8 +120,69 @@ def test_each_instance_is_drawn_as_often_as_any_other():
     assert_allclose(counts, 800, atol=4 * 22)
 
 
-def test_draws_come_from_the_generator_that_is_given():
-    dataset = pack(Bags(np.zeros((100, 1)), [0, 50, 100]), max_instances=4)
+# --- Instances that are left out ---------------------------------------------------------
+
+
+@given(ragged_bags(max_bags=8), st.sampled_from([0.01, 0.5, 0.999]), st.sampled_from([None, 3]))
+def test_of_each_bag_some_instances_stay_in_order(bags, probability, most):
+    dataset = pack(bags, instance_dropout=probability, max_instances=most)
+    indices = np.arange(len(bags))[::-1]
+    rows, offsets = dataset.choose_rows(indices)
+    assert len(offsets) == len(bags) + 1
+    assert offsets[-1] == len(rows)
+    assert (np.diff(offsets) >= 1).all()
+    assert (np.diff(offsets) <= (most or bags.bag_sizes[indices])).all()
+    for k, i in enumerate(indices):
+        own = rows[offsets[k] : offsets[k + 1]]
+        assert (np.diff(own) > 0).all()
+        assert bags.offsets[i] <= own[0]
+        assert own[-1] < bags.offsets[i + 1]
+    batch = dataset.gather(rows, offsets)
+    assert_array_equal(batch.instances, bags.instances[rows])
+    assert_array_equal(batch.bag_index, np.repeat(np.arange(len(bags)), np.diff(offsets)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 40])
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.9])
+def test_instances_are_left_out_with_the_probability_that_is_given(size, probability):
+    n_bags = 4000
+    dataset = pack(
+        Bags(np.zeros((n_bags * size, 1)), np.arange(n_bags + 1) * size),
+        instance_dropout=probability,
+    )
+    torch.manual_seed(0)
+    rows, offsets = dataset.choose_rows(np.arange(n_bags))
+    # where all would be left out, one stays
+    share = 1 - probability + probability**size / size
+    deviation = 1 / np.sqrt(n_bags * size)
+    assert_allclose(len(rows) / (n_bags * size), share, atol=4 * deviation)
+    at_place = np.bincount(rows % size, minlength=size) / n_bags
+    assert_allclose(at_place, share, atol=5 * np.sqrt(0.25 / n_bags))
+    of_bag = np.diff(offsets)
+    alone = probability**size + size * (1 - probability) * probability ** (size - 1)
+    assert_allclose((of_bag == 1).mean(), alone, atol=4 * np.sqrt(0.25 / n_bags))
+
+
+def test_of_drawn_instances_some_are_left_out():
+    bags = Bags(np.zeros((4000 * 9, 1)), np.arange(4001) * 9)
+    torch.manual_seed(0)
+    rows, offsets = pack(bags, max_instances=4, instance_dropout=0.5).choose_rows(np.arange(4000))
+    assert_allclose(len(rows) / (4000 * 4), 0.5 + 0.5**4 / 4, atol=0.02)
+    assert_array_equal(np.unique(np.diff(offsets)), [1, 2, 3, 4])
+    assert_allclose(np.bincount(rows % 9) / len(rows), 1 / 9, atol=0.01)
+
+
+def test_without_it_nothing_is_drawn():
+    dataset = pack(Bags(np.zeros((9, 1)), [0, 9]), instance_dropout=0.0)
+    assert not dataset.is_drawn
+    state = torch.get_rng_state()
+    assert_array_equal(dataset.choose_rows(np.array([0]))[0], np.arange(9))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("options", [{"max_instances": 4}, {"instance_dropout": 0.5}])
+def test_draws_come_from_the_generator_that_is_given(options):
+    dataset = pack(Bags(np.zeros((100, 1)), [0, 50, 100]), **options)
 
     def draw():
         return dataset.choose_rows(np.array([0, 1]), torch.Generator().manual_seed(1))[0]

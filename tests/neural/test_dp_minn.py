@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse as sp
 from scipy.special import expit, softmax
+from scipy.stats import truncnorm
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -36,7 +38,7 @@ def small(**params):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_scores_are_log_odds_of_the_embedding_length(n_classes):
     X, y = make_data(n_classes)
-    classifier = small(max_epochs=20).fit(X, y)
+    classifier = small(max_epochs=20, scale="standard").fit(X, y)
     capsules = 1 if n_classes == 2 else n_classes
     lengths = np.linalg.norm(classifier.transform(X).reshape(len(X), capsules, 4), axis=2)
     scores = classifier.decision_function(X)
@@ -87,7 +89,7 @@ def test_one_iteration_is_mean_pooling():
 def test_training_is_the_plain_loop_over_batches():
     X, y = make_data()
     settings = {"max_epochs": 3, "batch_size": 7, "dtype": "float64", "learning_rate_decay": 0.5}
-    classifier = small(scale=False, dropout=0.0, **settings).fit(X, y)
+    classifier = small(scale=False, instance_dropout=0.0, **settings).fit(X, y)
 
     seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
     torch.manual_seed(seed)
@@ -139,7 +141,84 @@ def test_training_starts_half_way_between_the_classes_at_any_scale_of_the_input(
     assert p[p > 1e-6].mean() == pytest.approx(0.5, abs=1e-3)  # others embed to zero
 
 
+# --- Where training starts ---------------------------------------------------------------
+
+
+def start_of(**params):
+    """Return the layers of a network after one step that changes nothing."""
+    X, y = make_data()
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
+    network = DPMINNClassifier(**still, random_state=0, **params).fit(X, y).net_.module_
+    return [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+
+
+@pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
+def test_the_start_of_the_paper_is_a_truncated_normal(loss):
+    layers = start_of(init="paper", loss=loss, hidden_layer_sizes=(256, 128, 64))
+    assert [layer.out_features for layer in layers] == [256, 128, 64, 1][: 3 + (loss != "margin")]
+    for layer in layers:
+        weight = layer.weight.detach().numpy()
+        assert abs(weight).max() <= 0.1 + 1e-7  # two deviations
+        assert_allclose(layer.bias.detach(), 0, atol=1e-10)
+        if weight.size > 1000:
+            assert_allclose(weight.std(), truncnorm(-2, 2).std() * 0.05, rtol=0.05)
+            assert_allclose(weight.mean(), 0, atol=4 * 0.05 / np.sqrt(weight.size))
+            assert abs(weight).max() > 0.095
+    again = start_of(init="paper", loss=loss, hidden_layer_sizes=(256, 128, 64))
+    for layer, other in zip(layers, again, strict=True):
+        assert_array_equal(layer.weight.detach(), other.weight.detach())
+
+
+def test_the_start_of_the_paper_is_not_scaled_to_the_bags():
+    X, y = make_data()
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "init": "paper", "random_state": 0}
+    near, far = (
+        DPMINNClassifier(**still, scale=False).fit([factor * bag for bag in X], y)
+        for factor in (1, 100)
+    )
+    layers = zip(near.net_.module_.parameters(), far.net_.module_.parameters(), strict=True)
+    for mine, theirs in layers:
+        assert_allclose(mine.detach(), theirs.detach(), atol=1e-10)
+    assert near.predict_proba(X)[:, 1].max() < 0.1  # short embeddings, as the weights are small
+
+
+def test_the_scaled_start_has_a_variance_of_two_by_fan_in():
+    first, second, _ = start_of(hidden_layer_sizes=(512, 256, 64))
+    for layer in (first, second):
+        expected = truncnorm(-2, 2).std() * np.sqrt(2 / layer.in_features)
+        assert_allclose(layer.weight.detach().std(), expected, rtol=0.05)
+
+
 # --- Training ----------------------------------------------------------------------------
+
+
+def test_true_scales_like_standard_and_auto_like_rank():
+    X, y = make_data()
+    found = {scale: small(scale=scale).fit(X, y).decision_function(X)
+             for scale in (True, "standard", "auto", "rank", False)}  # fmt: skip
+    assert_array_equal(found[True], found["standard"])
+    assert_array_equal(found["auto"], found["rank"])
+    assert_array_equal(small().fit(X, y).decision_function(X), found["auto"])
+    assert len({tuple(values) for values in found.values()}) == 3
+
+
+@pytest.mark.parametrize("scale", ["standard", "rank"])
+def test_weights_are_repetitions_for_bags_of_several_instances(scale):
+    X, y = make_data()
+    weight = np.random.default_rng(0).integers(0, 4, size=len(X))
+    repeated = np.repeat(np.arange(len(X)), weight)
+    params = {"batch_size": 1000, "dtype": "float64", "instance_dropout": 0.0, "scale": scale}
+    weighted = small(**params).fit(X, y, sample_weight=weight)
+    expected = small(**params).fit([X[i] for i in repeated], y[repeated])
+    assert_allclose(weighted.decision_function(X), expected.decision_function(X), rtol=1e-6)
+
+
+def test_ranks_are_the_same_for_sparse_bags():
+    X, y = make_data()
+    X = [np.maximum(bag, 0).astype(np.float32) for bag in X]
+    sparse = [sp.csr_array(bag) for bag in X]
+    dense_scores = small(scale="rank").fit(X, y).decision_function(X)
+    assert_array_equal(small(scale="rank").fit(sparse, y).decision_function(sparse), dense_scores)
 
 
 def test_curves_and_epochs():
@@ -173,9 +252,14 @@ def test_early_stopping_needs_each_class_on_both_sides():
 
 def test_early_stopping_scales_by_the_bags_it_trains_on():
     X, y = make_data()
-    classifier = small(early_stopping=True, validation_fraction=0.5).fit(X, y)
-    everything = small().fit(X, y)
+    params = {"scale": "standard", "max_epochs": 1}
+    classifier = small(**params, early_stopping=True, validation_fraction=0.5).fit(X, y)
+    everything = small(**params).fit(X, y)
     assert classifier.scaler_.n_samples_seen_.max() < everything.scaler_.n_samples_seen_.max()
+    params["scale"] = "rank"
+    classifier.set_params(**params).fit(X, y)
+    everything.set_params(**params).fit(X, y)
+    assert len(classifier.scaler_.knots_[0]) < len(everything.scaler_.knots_[0])
 
 
 def test_held_out_bags_are_not_kept_with_the_net():
@@ -187,10 +271,11 @@ def test_held_out_bags_are_not_kept_with_the_net():
 
 def test_partial_fit_trains_an_epoch_at_a_time():
     X, y = make_data()
-    classifier = small(batch_size=100, dtype="float64", learning_rate_decay=0.5)
+    params = {"batch_size": 100, "dtype": "float64", "instance_dropout": 0.0}
+    classifier = small(**params, learning_rate_decay=0.5)
     for _ in range(4):
         classifier.partial_fit(X, y, classes=[0, 1])
-    whole = small(batch_size=100, dtype="float64", learning_rate_decay=0.5, max_epochs=4)
+    whole = small(**params, learning_rate_decay=0.5, max_epochs=4)
     whole.fit(X, y)
     assert classifier.n_iter_ == 4
     # full batches come in another order, which changes the rounding only
@@ -268,14 +353,17 @@ def test_the_learning_rate_decays_over_calls():
 def test_a_net_does_not_go_on_with_other_parameters():
     X, y = make_data()
     classifier = small(warm_start=True).fit(X, y)
-    for change in ({"T": 1}, {"loss": "cross_entropy"}, {"learning_rate": 0.1}):
-        (name,) = change
+    for name, value in (
+        *(("T", 1), ("loss", "cross_entropy"), ("learning_rate", 0.1)),
+        *(("init", "paper"), ("scale", "standard"), ("scale", False)),
+    ):
         before = classifier.get_params()[name]
         with pytest.raises(ValueError, match=f"cannot go on with {name}="):
-            classifier.set_params(**change).fit(X, y)
+            classifier.set_params(**{name: value}).fit(X, y)
         classifier.set_params(**{name: before})
-    classifier.set_params(hidden_layer_sizes=[8, 4], learning_rate=np.float64(0.001))  # the same
-    assert classifier.set_params(max_epochs=1, class_weight="balanced").fit(X, y).n_iter_ == 6
+    classifier.set_params(hidden_layer_sizes=[8, 4], learning_rate=np.float64(0.002))  # the same
+    classifier.set_params(max_epochs=1, class_weight="balanced", instance_dropout=0.5)
+    assert classifier.fit(X, y).n_iter_ == 6
     assert pickle.loads(pickle.dumps(classifier)).fit(X, y).n_iter_ == 7
 
 
@@ -355,11 +443,21 @@ def test_huge_values_at_prediction_stay_finite():
 
 def test_values_beyond_float32_are_refused_not_turned_into_a_label():
     X, y = make_data()
-    classifier = small().fit(X, y)
+    classifier = small(scale="standard").fit(X, y)
     X[3] = X[3] * 1e200
     with pytest.raises(ValueError, match="Bag 3 has values too large for float32"):
         classifier.predict(X)
     assert np.isfinite(small(dtype="float64").fit(X[:3], y[:3]).predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ranks_cope_with_values_of_any_size(dtype):
+    X, y = make_data()
+    far = [1e200 * bag for bag in X]
+    for training_bags in (X, X[:20] + far[20:]):
+        classifier = small(scale="rank", dtype=dtype).fit(training_bags, y)
+        assert np.isfinite(classifier.decision_function(X)).all()
+        assert np.isfinite(classifier.decision_function(far)).all()
 
 
 def test_training_that_diverges_is_an_error():
@@ -462,6 +560,11 @@ def test_bag_embeddings_feed_another_classifier():
         ({"device": "gpu"}, "device='gpu' cannot be used: "),
         ({"margin_positive": 0.2, "margin_negative": 0.4}, "must be below margin_positive"),
         ({"dropout": 1.0}, "The 'dropout' parameter"),
+        ({"instance_dropout": 1.0}, "The 'instance_dropout' parameter"),
+        ({"instance_dropout": -0.1}, "The 'instance_dropout' parameter"),
+        ({"scale": "ranks"}, "The 'scale' parameter"),
+        ({"scale": None}, "The 'scale' parameter"),
+        ({"init": "glorot"}, "The 'init' parameter"),
         ({"learning_rate": -1}, "The 'learning_rate' parameter"),
         ({"batch_size": 0}, "The 'batch_size' parameter"),
         ({"optimizer": "adagrad2"}, "The 'optimizer' parameter"),

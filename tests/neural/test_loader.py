@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from strategies import ragged_bags
 
 from skmil import Bags
@@ -19,7 +19,7 @@ from skmil.neural._standardize import Standardizer, fit_scaler
 
 def pack(bags, weights=None, *, scale=False, **options):
     weights = np.ones(len(bags)) if weights is None else weights
-    scaler = fit_scaler(bags, weights) if scale else None
+    scaler = fit_scaler(bags, weights, scale)
     return PackedBags(
         bags, Standardizer(scaler, "float32"), np.arange(len(bags)), weights, **options
     )
@@ -54,6 +54,18 @@ def assert_same_epochs(found, expected):
 
 def reading_threads():
     return [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
+
+
+every_way_to_draw = pytest.mark.parametrize(
+    "drawn",
+    [
+        {},
+        {"max_instances": 3},
+        {"instance_dropout": 0.4},
+        {"max_instances": 3, "instance_dropout": 0.4},
+    ],
+    ids=lambda drawn: ", ".join(drawn) or "all",
+)
 
 
 @pytest.fixture
@@ -94,10 +106,10 @@ def test_the_order_is_drawn_anew_each_epoch():
     assert [batch[3].tolist() for batch in first] != [batch[3].tolist() for batch in other[0]]
 
 
-@pytest.mark.parametrize("max_instances", [None, 3])
+@every_way_to_draw
 @pytest.mark.parametrize("gathered_bytes", [0, 600, 1 << 30])
-def test_batches_do_not_depend_on_how_many_are_gathered(monkeypatch, max_instances, gathered_bytes):
-    dataset = pack(some_bags(), max_instances=max_instances)
+def test_batches_do_not_depend_on_how_many_are_gathered(monkeypatch, drawn, gathered_bytes):
+    dataset = pack(some_bags(), **drawn)
     expected = epochs_of(dataset)
     assert any(len(batch[0]) < 20 for batch in expected[0])
     monkeypatch.setattr(_loader, "_GATHERED_BYTES", gathered_bytes)
@@ -108,23 +120,23 @@ def test_batches_do_not_depend_on_how_many_are_gathered(monkeypatch, max_instanc
     assert len(n_gathered) / 2 == {0: 6, 600: 3, 1 << 30: 1}[gathered_bytes]  # an epoch
 
 
-@pytest.mark.parametrize("max_instances", [None, 3])
-@pytest.mark.parametrize("scale", [False, True])
-def test_batches_do_not_depend_on_where_the_bags_are(tmp_path, monkeypatch, max_instances, scale):
+@every_way_to_draw
+@pytest.mark.parametrize("scale", [False, "standard", "rank"])
+def test_batches_do_not_depend_on_where_the_bags_are(tmp_path, monkeypatch, drawn, scale):
     bags = some_bags()
-    expected = epochs_of(pack(bags, max_instances=max_instances, scale=scale))
+    expected = epochs_of(pack(bags, **drawn, scale=scale))
     bags.save(tmp_path / "bags")
     mapped = Bags.load(tmp_path / "bags")
     chosen = mapped[np.arange(len(bags))]
     assert isinstance(chosen.instances, StoredRows)
     monkeypatch.setattr(_data, "_SMALL_BYTES", 0)
     for stored in (mapped, chosen):
-        dataset = pack(stored, max_instances=max_instances, scale=scale)
+        dataset = pack(stored, **drawn, scale=scale)
         assert not dataset.is_resident
         assert_same_epochs(epochs_of(dataset), expected)
-    if not scale:  # else the scaler's sums are rounded otherwise
+    if scale != "standard":  # whose sums are rounded otherwise
         sparse = bags.replace_instances(sp.csr_array(bags.instances))
-        dataset = pack(sparse, max_instances=max_instances)
+        dataset = pack(sparse, **drawn, scale=scale)
         assert not dataset.is_resident
         assert_same_epochs(epochs_of(dataset), expected)
 
@@ -145,10 +157,31 @@ def test_drawn_instances_are_others_each_epoch_and_all_in_the_end(tmp_path, stay
     assert_same_epochs(epochs_of(dataset, n_epochs=3), epochs[:3])
 
 
-def test_iterating_draws_nothing_in_the_reading_thread(tmp_path, stays_on_disk):
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_instances_are_left_out_anew_each_epoch(tmp_path, stays_on_disk, place):
+    bags = Bags(np.arange(40.0).reshape(40, 1), [0, 20, 21, 40])
+    if place == "disk":
+        bags.save(tmp_path / "bags")
+        bags = Bags.load(tmp_path / "bags")
+    dataset = pack(bags, instance_dropout=0.5)
+    epochs = epochs_of(dataset, n_epochs=200, batch_size=2)
+    seen = [np.sort(np.concatenate([batch[0] for batch in epoch]).ravel()) for epoch in epochs]
+    assert not np.array_equal(seen[0], seen[1])
+    for values in seen:
+        assert len(np.unique(values)) == len(values)
+    counts = np.bincount(np.concatenate(seen).astype(int), minlength=40)
+    assert counts[20] == 200  # alone in its bag
+    others = np.delete(counts, 20)
+    # 200 times with a probability of a half: a standard deviation of 7
+    assert_allclose(others, 100, atol=5 * 7)
+    assert_same_epochs(epochs_of(dataset, n_epochs=3, batch_size=2), epochs[:3])
+
+
+@every_way_to_draw
+def test_all_is_drawn_before_the_first_batch(tmp_path, stays_on_disk, drawn):
     bags = some_bags()
     bags.save(tmp_path / "bags")
-    dataset = pack(Bags.load(tmp_path / "bags"), max_instances=2)
+    dataset = pack(Bags.load(tmp_path / "bags"), **drawn)
     torch.manual_seed(0)
     batches = iter(BagLoader(dataset, 4, shuffle=True))
     next(batches)
@@ -280,7 +313,7 @@ def test_of_large_data_a_bounded_part_is_looked_at(monkeypatch, bag_size):
 
 
 def test_looking_at_the_bags_draws_nothing():
-    dataset = pack(some_bags(), max_instances=2)
+    dataset = pack(some_bags(), max_instances=2, instance_dropout=0.5)
     state = torch.get_rng_state()
     _, batches = evenly_spread(dataset)
     assert sum(len(batch.instances) for batch in batches) == some_bags().n_instances

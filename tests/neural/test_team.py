@@ -57,6 +57,11 @@ ALIKE = {
         **SMALL, dtype="float64", callbacks=[GradientNormClipping(0.1)]
     ),
     "max_instances": DPMINNClassifier(**SMALL, dtype="float64", max_instances=4),
+    "all instances": DPMINNClassifier(**SMALL, dtype="float64", instance_dropout=0.0),
+    "drawn, then left out": MINetClassifier(
+        **SMALL, dtype="float64", max_instances=6, instance_dropout=0.5, scale="rank"
+    ),
+    "the start of the paper": DPMINNClassifier(**SMALL, dtype="float64", init="paper"),
     "class_weight": DPMINNClassifier(**SMALL, dtype="float64", class_weight={0: 1, 1: 5}),
     "early stopping": DPMINNClassifier(
         **{**SMALL, "max_epochs": 40},

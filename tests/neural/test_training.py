@@ -113,7 +113,7 @@ def weights_of(classifier):
 )  # chunks draw their dropout in another order
 def test_checkpointing_changes_the_memory_only(Estimator, monkeypatch, dropout, chunk_size):
     X, y = make_data()
-    params = {**SMALL, "dtype": "float64", "dropout": dropout}
+    params = {**SMALL, "dtype": "float64", "dropout": dropout, "instance_dropout": 0.0}
     plain = Estimator(**params).fit(X, y)
     calls = Calls(monkeypatch)
     checkpointed = Estimator(**params, gradient_checkpointing=True, chunk_size=chunk_size)
@@ -162,8 +162,8 @@ def test_without_mixed_precision_everything_is_float32(monkeypatch):
 @every_network
 def test_mixed_precision_learns_digits(Estimator):
     X, y = load_digit_bags(random_state=0, return_X_y=True)
-    classifier = Estimator(mixed_precision="bf16", max_epochs=40, random_state=0)
-    classifier.fit(X[:150], y[:150])
+    params = {"max_epochs": 40, "instance_dropout": 0.0, "random_state": 0}
+    classifier = Estimator(mixed_precision="bf16", **params).fit(X[:150], y[:150])
     assert classifier.loss_curve_[-1] < 0.5 * classifier.loss_curve_[0]
     assert classifier.score(X[150:], y[150:]) > 0.8
 
@@ -187,8 +187,14 @@ def test_mixed_precision_needs_float32(Estimator):
 # --- As parameters ---------------------------------------------------------------------------
 
 
-NEW = {"max_instances": 3, "chunk_size": 5, "gradient_checkpointing": True,
-       "mixed_precision": "bf16"}  # fmt: skip
+NEW = {
+    "max_instances": 3,
+    "instance_dropout": 0.2,
+    "scale": "rank",
+    "chunk_size": 5,
+    "gradient_checkpointing": True,
+    "mixed_precision": "bf16",
+}
 
 
 @every_network
@@ -219,13 +225,18 @@ def test_bad_values_are_refused(name, value):
 
 def test_what_may_change_when_training_goes_on_takes_effect(monkeypatch):
     X, y = make_data()
-    classifier = DPMINNClassifier(**SMALL, warm_start=True, gradient_checkpointing=True)
-    classifier.fit(X, y)
+    classifier = DPMINNClassifier(
+        **SMALL, warm_start=True, gradient_checkpointing=True, instance_dropout=0.0
+    ).fit(X, y)
     calls = Calls(monkeypatch)
     classifier.set_params(chunk_size=3, max_instances=4).fit(X, y)
     assert max(calls.training) == 3
     drawn = sum(min(len(bag), 4) for bag in X)
     assert sum(calls.training) == 2 * 3 * drawn
+    calls.training.clear()
+    classifier.set_params(instance_dropout=0.99).fit(X, y)
+    assert 2 * 3 * len(X) <= sum(calls.training) < 2 * 3 * 1.2 * len(X)
+    classifier.set_params(instance_dropout=0.0)
     calls.training.clear()
     classifier.set_params(gradient_checkpointing=False, mixed_precision="bf16").fit(X, y)
     assert sum(calls.training) == 3 * drawn  # nothing is computed twice
@@ -251,13 +262,45 @@ def test_a_limit_no_bag_reaches_changes_nothing(Estimator):
     assert_array_equal(limited.decision_function(X), plain.decision_function(X))
 
 
+@every_network
+def test_left_out_instances_change_training_the_same_way_each_time(Estimator):
+    X, y = make_data()
+    whole, first, second, other = (
+        Estimator(**{**SMALL, "random_state": seed}, instance_dropout=share).fit(X, y)
+        for share, seed in ((0.0, 0), (0.5, 0), (0.5, 0), (0.5, 1))
+    )
+    assert_array_equal(first.decision_function(X), second.decision_function(X))
+    assert first.loss_curve_ == second.loss_curve_
+    assert first.loss_curve_ not in (whole.loss_curve_, other.loss_curve_)
+    alone = [bag[:1] for bag in X]  # the last instance of a bag is never left out
+    params = {**SMALL, "instance_dropout": 0.5, "max_epochs": 1, "scale": False}
+    assert np.isfinite(Estimator(**params).fit(alone, y).loss_curve_).all()
+
+
+@pytest.mark.parametrize("probability", [0.3, 0.99])
+def test_training_leaves_instances_out_and_everything_else_sees_all(monkeypatch, probability):
+    X, y = make_data(n_bags=60)
+    bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
+    calls = Calls(monkeypatch)
+    params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
+    classifier = DPMINNClassifier(**SMALL, **params, instance_dropout=probability).fit(bags, y)
+    kept = int(classifier.scaler_.n_samples_seen_.max())
+    n_bags = 36
+    assert 3 * n_bags <= sum(calls.training)
+    expected = 3 * (kept * (1 - probability) + n_bags * probability)  # but for bags of one
+    assert 0.8 * expected < sum(calls.training) < 1.2 * expected
+    assert sum(calls.predicting) == kept + 3 * (bags.bag_sizes.sum() - kept)
+    calls.predicting.clear()
+    classifier.predict(bags)
+    assert sum(calls.predicting) == bags.bag_sizes.sum()
+
+
 def test_training_sees_the_drawn_instances_and_everything_else_sees_all(monkeypatch):
     X, y = make_data()
     bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
     calls = Calls(monkeypatch)
-    classifier = DPMINNClassifier(
-        **SMALL, max_instances=2, early_stopping=True, validation_fraction=0.4
-    ).fit(bags, y)
+    params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
+    classifier = DPMINNClassifier(**SMALL, **params, max_instances=2).fit(bags, y)
     kept = int(classifier.scaler_.n_samples_seen_.max())  # the scaler has all of them
     sizes = bags.bag_sizes
     assert sum(calls.training) < 3 * np.minimum(sizes, 2).sum()
