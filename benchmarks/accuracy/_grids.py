@@ -16,7 +16,7 @@ FOREST = {
 
 #: Values of parameters by method; at most 12 candidates each.
 GRIDS = {
-    "dp-minn": {"T": [1, 3], "weight_decay": [0.005, 0.05]},
+    "dp-minn": {"T": [1, 3], "scale": ["standard", "rank"]},
     "dp-minn-ce": {"weight_decay": WEIGHT_DECAY},
     "mi-net": {"pooling": ["max", "mean"], "weight_decay": WEIGHT_DECAY},
     "mi-net-ds": {"weight_decay": WEIGHT_DECAY},
