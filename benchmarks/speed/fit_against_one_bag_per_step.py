@@ -2,20 +2,22 @@
 
     python benchmarks/speed/fit_against_one_bag_per_step.py musk1.npz tiger.npz [--repeats 1]
 
-Five ways to train the same network, from the same start, by the same optimiser, with the same
-number of passes over the bags:
+Ways to train the same network, from the same start, by the same optimiser, with the same number of
+passes over the bags, the same scaling and the same dropout of instances:
 
 - the estimator;
 - a bare torch loop over the same packed batches, without skorch;
-- the obvious loop: one bag a step, the equations written for a single bag, nothing around them;
-- the same with denormal numbers flushed to zero. The many steps of one bag shrink the weights of
-  dead units to numbers that a processor is slow at;
+- the obvious loop: one bag a step, the equations written for a single bag, nothing around them, all
+  else alike;
+- the same at the learning rate of the paper, which is meant for steps of one bag;
+- that with denormal numbers flushed to zero: the many steps of one bag shrink the weights of dead
+  units to numbers that a processor is slow at;
 - that with the functions of `skmil.nn`, which are written for several bags.
 
-All run in one process on one thread, in turn; the median of the runs counts. With `--repeats`,
-the estimator and the obvious loop are also judged by cross-validation on so many of the file's
-published divisions into folds. The data are .npz files with `instances`, `offsets`, `y` and
-`folds`.
+All run in one process on one thread, in turn; the median of the runs counts. With `--repeats`, the
+estimator and the obvious loops, denormal numbers flushed, are also judged by cross-validation on so
+many of the file's published divisions into folds. The data are .npz files with `instances`,
+`offsets`, `y` and `folds`.
 """
 
 import argparse
@@ -27,41 +29,71 @@ import numpy as np
 import torch
 
 from skmil import Bags, DPMINNClassifier
+from skmil.bags import take_rows
 from skmil.neural._data import PackedBags
-from skmil.neural._loader import BagLoader
+from skmil.neural._loader import BagLoader, evenly_spread
 from skmil.neural._standardize import Standardizer, fit_scaler
 from skmil.nn import DPMINN, MarginLoss, scale_to_probability
 
+SETTINGS = DPMINNClassifier()
+#: The learning rate of the paper for Musk, for steps of one bag.
+PAPER_RATE = 5e-4
+
 
 class Bare:
-    """The same network, trained by a loop in bare torch."""
+    """The same network, trained by a loop in bare torch.
 
-    def __init__(self, epochs, seed=0):
+    Parameters
+    ----------
+    epochs : int
+        Passes over the bags.
+    seed : int, default=0
+        Seed of weights, order of bags and dropped instances.
+    learning_rate : float, default=0.002
+        The learning rate; the default is the estimator's.
+    flush : bool, default=False
+        Whether to take numbers that are too small for full speed for zero.
+    """
+
+    def __init__(self, epochs, seed=0, learning_rate=SETTINGS.learning_rate, flush=False):
         self.epochs = epochs
         self.seed = seed
+        self.learning_rate = learning_rate
+        self.flush = flush
 
     def fit(self, bags, y):
         """Train on bags."""
+        torch.set_flush_denormal(self.flush)
+        try:
+            return self._fit(bags, y)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def _fit(self, bags, y):
         torch.manual_seed(self.seed)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        self.standardize = Standardizer(fit_scaler(bags, np.ones(len(bags))), "float32")
-        data = PackedBags(bags, self.standardize, codes, np.ones(len(bags)))
-        settings = DPMINNClassifier()
-        self.network = DPMINN(bags.n_features)
-        everything = data.batch(np.arange(len(bags)))
-        scale_to_probability(
-            self.network,
-            [(everything.instances, everything.bag_index, len(bags))],
-            data.weights,
+        weights = np.ones(len(bags))
+        scaler = fit_scaler(bags, weights, SETTINGS.scale)
+        self.standardize = Standardizer(scaler, SETTINGS.dtype)
+        data = PackedBags(
+            bags,
+            self.standardize,
+            codes,
+            weights,
+            instance_dropout=SETTINGS.instance_dropout,
         )
+        self.network = DPMINN(bags.n_features)
+        _, batches = evenly_spread(data)
+        parts = [(batch.instances, batch.bag_index, batch.n_bags) for batch in batches]
+        scale_to_probability(self.network, parts, data.weights)
         optimizer = torch.optim.Adam(
             self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
+            lr=self.learning_rate,
+            weight_decay=SETTINGS.weight_decay,
             fused=True,
         )
-        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.learning_rate_decay)
-        steps = self.prepare(data, settings.batch_size)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, SETTINGS.learning_rate_decay)
+        steps = self.prepare(data)
         for _ in range(self.epochs):
             for loss in steps():
                 optimizer.zero_grad()
@@ -85,9 +117,9 @@ class Bare:
 class PackedLoop(Bare):
     """The loop over the packed batches of the estimator."""
 
-    def prepare(self, data, batch_size):
+    def prepare(self, data):
         """Return what yields, for each step of an epoch, a function that computes its loss."""
-        loader, loss = BagLoader(data, batch_size, shuffle=True), MarginLoss()
+        loader, loss = BagLoader(data, SETTINGS.batch_size, shuffle=True), MarginLoss()
 
         def steps():
             for batch, target in loader:
@@ -101,13 +133,17 @@ class PackedLoop(Bare):
 class ObviousLoop(Bare):
     """One bag a step, with the equations for a single bag."""
 
-    def prepare(self, data, batch_size):
+    def prepare(self, data):
         """Return what yields, for each step of an epoch, a function that computes its loss."""
-        bags = [data.batch(np.array([i])).instances for i in range(len(data))]
+        bags = [
+            data.gather(*take_rows(data.offsets, np.array([i]))).instances for i in range(len(data))
+        ]
         codes = data.codes.tolist()
 
         def loss_of(i):
-            f = self.network.encoder(bags[i])
+            x = bags[i]
+            kept = torch.rand(len(x)) >= SETTINGS.instance_dropout
+            f = self.network.encoder(x[kept] if kept.any() else x[:1])
             logits = torch.zeros(len(f))
             for t in range(3):
                 pooled = logits.softmax(0) @ f
@@ -124,33 +160,15 @@ class ObviousLoop(Bare):
         return steps
 
 
-class FlushedLoop(ObviousLoop):
-    """The obvious loop, with numbers too small for full speed taken for zero.
+class PackedFunctions(Bare):
+    """One bag a step, with the functions for several bags."""
 
-    Its many steps shrink the weights of dead units to such numbers.
-    """
-
-    def fit(self, bags, y):
-        """Train on bags."""
-        torch.set_flush_denormal(True)
-        try:
-            return super().fit(bags, y)
-        finally:
-            torch.set_flush_denormal(False)
-
-
-class PackedFunctions(FlushedLoop):
-    """One bag a step, tiny numbers flushed, with the functions for several bags."""
-
-    def prepare(self, data, batch_size):
+    def prepare(self, data):
         """Return what yields, for each step of an epoch, a function that computes its loss."""
-        chosen = [np.array([i]) for i in range(len(data))]
-        bags = [(data.batch(i), data.targets(i)) for i in chosen]
-        loss = MarginLoss()
+        loader, loss = BagLoader(data, 1, shuffle=True), MarginLoss()
 
         def steps():
-            for i in torch.randperm(len(bags)).tolist():
-                batch, target = bags[i]
+            for batch, target in loader:
                 yield lambda batch=batch, target=target: loss(
                     self.network(batch.instances, batch.bag_index, 1), target
                 )
@@ -189,12 +207,22 @@ def main():
     def estimator(seed=0):
         return DPMINNClassifier(max_epochs=epochs, random_state=seed, device="cpu")
 
+    def loop(kind, **settings):
+        return lambda seed=0: kind(epochs, seed, **settings)
+
+    flushed = {"learning_rate": PAPER_RATE, "flush": True}
     variants = {
         "DPMINNClassifier": estimator,
-        "bare loop, same batches": lambda seed=0: PackedLoop(epochs, seed),
-        "obvious loop, one bag a step": lambda seed=0: ObviousLoop(epochs, seed),
-        "the same, tiny numbers flushed": lambda seed=0: FlushedLoop(epochs, seed),
-        "that with packed functions": lambda seed=0: PackedFunctions(epochs, seed),
+        "bare loop, same batches": loop(PackedLoop),
+        "obvious loop, one bag a step": loop(ObviousLoop),
+        "the same, the paper's rate": loop(ObviousLoop, learning_rate=PAPER_RATE),
+        "that, tiny numbers flushed": loop(ObviousLoop, **flushed),
+        "that with packed functions": loop(PackedFunctions, **flushed),
+    }
+    judged = {
+        "DPMINNClassifier": estimator,
+        "obvious loop, one bag a step": loop(ObviousLoop, flush=True),
+        "the same, the paper's rate": loop(ObviousLoop, **flushed),
     }
     for path in options.data:
         bags, y, folds = load(path)
@@ -206,14 +234,13 @@ def main():
                 start = time.perf_counter()
                 build().fit(bags, y)
                 times[name].append(time.perf_counter() - start)
-        base = statistics.median(times["DPMINNClassifier"])
-        for name, values in times.items():
-            median = statistics.median(values)
+        for name, values in times.items() if options.runs else ():
+            median, base = map(statistics.median, (values, times["DPMINNClassifier"]))
             print(f"{name:32s} {median:8.3f} s {median / base:7.2f}x", flush=True)
         if options.repeats:
             print(f"accuracy, {options.repeats} x 10-fold, the file's folds")
-            for name in ("DPMINNClassifier", "obvious loop, one bag a step"):
-                found = accuracy(variants[name], bags, y, folds[: options.repeats])
+            for name, build in judged.items():
+                found = accuracy(build, bags, y, folds[: options.repeats])
                 each = " ".join(f"{value:.3f}" for value in found)
                 print(f"{name:32s} {np.mean(found):8.3f}   ({each})", flush=True)
 

@@ -27,9 +27,9 @@ class StackedGridSearchCV(GridSearchCV):
     A drop-in replacement for :class:`sklearn.model_selection.GridSearchCV` around a
     :class:`skmil.DPMINNClassifier`, with the same results to rounding in less time. Candidates
     that differ only in `T`, `margin_positive` and `margin_negative` start from the same random
-    weights and see the same bags in the same order, without the same instances if
-    `instance_dropout` leaves some out, so they are trained as one stacked network, up to 16 at a
-    time. Candidates that differ in anything else are trained in different stacks.
+    weights, see the same bags in the same order, and leave out the same instances, so they are
+    trained as one stacked network, up to 16 at a time. Candidates that differ in anything else are
+    trained in different stacks.
 
     Parameters
     ----------
