@@ -25,8 +25,9 @@ class Results:
     """Rows of results in a CSV file, and what their settings are in a JSON file beside it.
 
     Rows are appended one by one, each in a single write, so that a run that is killed loses the
-    folds in work and no others; what was written of an unfinished line is ignored, and removed by
-    `tidy`. Of several rows with the same key the last counts. Several processes may write.
+    folds in work and those that overtook them; what was written of an unfinished line is ignored,
+    and removed by `tidy`. Of several rows with the same key the last counts. Several processes may
+    write.
 
     Parameters
     ----------

@@ -198,10 +198,10 @@ def fold_of(key):
 
 
 def execute(results, tasks, n_jobs):
-    """Run folds and store their rows as they finish; return how many failed."""
+    """Run folds and store their rows in the order of the folds; return how many failed."""
     code = version()
     failed = 0
-    finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(
+    finished = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(
         delayed(run)(task) for task in tasks
     )
     with tqdm(total=len(tasks), unit="fold", smoothing=0.05) as bar:
