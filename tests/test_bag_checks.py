@@ -126,8 +126,8 @@ def test_instance_order_in_training_bags_matters_only_to_rounding(Estimator):
     shuffled = [bag[rng.permutation(len(bag))] for bag in X]
     new, _ = make_data(seed=1)
     estimator = seeded(Estimator)
-    if "instance_dropout" in estimator.get_params():  # it draws places in the bag
-        estimator.set_params(instance_dropout=0.0)
+    if "dropout" in estimator.get_params():  # it is drawn by the place in the bag
+        estimator.set_params(dropout=0.0)
     expected = outputs(clone(estimator).fit(X, y), new)
     # Training may amplify rounding, so the bound is wider than for predictions.
     assert_same_outputs(outputs(estimator.fit(shuffled, y), new), expected, rtol=2e-2, atol=2e-2)

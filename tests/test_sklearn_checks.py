@@ -34,7 +34,8 @@ def test_sklearn_check(estimator, check):
 @pytest.mark.parametrize("scale", ["standard", "rank"])
 @pytest.mark.parametrize("Neural", [e for e in public_estimators() if is_neural(e)])
 def test_weights_equal_repetitions_in_full_batches_of_float64(Neural, scale, check):
-    check(Neural.__name__, seeded(Neural, dtype="float64", batch_size=1000, scale=scale))
+    settings = {"dtype": "float64", "batch_size": 1000, "dropout": 0.0, "scale": scale}
+    check(Neural.__name__, seeded(Neural, **settings))
 
 
 def test_estimators_are_discovered():

@@ -39,7 +39,8 @@ def draw_bags(n_bags, n_instances, n_features):
 def compare_losses():
     """Print the loss of each epoch, in the first process."""
     X, y = load_digit_bags(n_bags=201, random_state=0, return_X_y=True)
-    classifier = DPMINNClassifier(max_epochs=10, random_state=0, dtype="float64", device="cpu")
+    settings = {"max_epochs": 10, "dropout": 0.0, "dtype": "float64", "device": "cpu"}
+    classifier = DPMINNClassifier(random_state=0, **settings)
     one = classifier.fit(X, y).loss_curve_
     two = classifier.set_params(data_parallel=True).fit(X, y).loss_curve_
     if distributed.get_rank() == 0:

@@ -3,7 +3,7 @@
     python benchmarks/speed/fit_against_one_bag_per_step.py musk1.npz tiger.npz [--repeats 1]
 
 Ways to train the same network, from the same start, by the same optimiser, with the same number of
-passes over the bags, the same scaling and the same dropout of instances:
+passes over the bags, the same scaling and the same dropout:
 
 - the estimator;
 - a bare torch loop over the same packed batches, without skorch;
@@ -75,14 +75,8 @@ class Bare:
         weights = np.ones(len(bags))
         scaler = fit_scaler(bags, weights, SETTINGS.scale)
         self.standardize = Standardizer(scaler, SETTINGS.dtype)
-        data = PackedBags(
-            bags,
-            self.standardize,
-            codes,
-            weights,
-            instance_dropout=SETTINGS.instance_dropout,
-        )
-        self.network = DPMINN(bags.n_features)
+        data = PackedBags(bags, self.standardize, codes, weights)
+        self.network = DPMINN(bags.n_features, dropout=SETTINGS.dropout)
         _, batches = evenly_spread(data)
         parts = [(batch.instances, batch.bag_index, batch.n_bags) for batch in batches]
         scale_to_probability(self.network, parts, data.weights)
@@ -104,6 +98,7 @@ class Bare:
 
     def predict(self, bags):
         """Return the class of each bag."""
+        self.network.eval()
         with torch.inference_mode():
             squared = [
                 self.network(
@@ -141,9 +136,7 @@ class ObviousLoop(Bare):
         codes = data.codes.tolist()
 
         def loss_of(i):
-            x = bags[i]
-            kept = torch.rand(len(x)) >= SETTINGS.instance_dropout
-            f = self.network.encoder(x[kept] if kept.any() else x[:1])
+            f = self.network.encoder(bags[i])
             logits = torch.zeros(len(f))
             for t in range(3):
                 pooled = logits.softmax(0) @ f

@@ -122,7 +122,7 @@ def pooling_over_encoder(device, runs, synchronize):
 
 def fitted(instances, sizes, device, **parameters):
     bags = Bags(instances[: sizes.sum()], np.concatenate([[0], np.cumsum(sizes)]))
-    settings = {"scale": "standard", "instance_dropout": 0, "batch_size": 16, **parameters}
+    settings = {"scale": "standard", "dropout": 0, "batch_size": 16, **parameters}
     classifier = DPMINNClassifier(max_epochs=1, device=device, random_state=0, **settings)
     return classifier.fit(bags, np.arange(len(sizes)) % 2)
 

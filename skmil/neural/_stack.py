@@ -1,8 +1,9 @@
 """Training classifiers that differ in `T` and the margins only as one stacked network.
 
-With the same seed such classifiers start from the same random weights, but for one factor, and
-see the same bags in the same order. So a step encodes its instances for all of them by batched
-matrix products, and one Adam, which treats every number by itself, updates all weights.
+With the same seed such classifiers start from the same random weights, but for one factor,
+see the same bags in the same order, and drop the same units. So a step encodes its instances for
+all of them by batched matrix products, and one Adam, which treats every number by itself, updates
+all weights.
 """
 
 import copy
@@ -13,6 +14,7 @@ import joblib
 import torch
 from sklearn.base import clone
 from torch import nn
+from torch.nn.functional import dropout
 
 from skmil.bags import check_bags
 from skmil.functional import dynamic_pooling, length_probability, margin_loss, squared_length
@@ -177,11 +179,14 @@ class StackedNetwork(nn.Module):
         runs = groupby(networks, key=lambda network: network.pooling.T)
         self._Ts, self._counts = zip(*((T, len(list(run))) for T, run in runs), strict=True)
         self._gradient = networks[0].pooling.routing_gradient
+        self._dropout = next((m.p for m in networks[0].encoder if isinstance(m, nn.Dropout)), 0.0)
 
     def forward(self, instances, bag_index, n_bags):
         """Return the squared lengths of the bag embeddings, of shape (n_bags, n_networks)."""
         x = instances.expand(sum(self._counts), -1, -1)  # (K, N, D)
-        for weight, bias in zip(self.weights, self.biases, strict=True):
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if i and self._dropout:
+                x = x * dropout(x.new_ones(x.shape[1:]), self._dropout)  # the same for all
             x = torch.baddbmm(bias.unsqueeze(1), x, weight).relu_()
         lengths = []
         for T, part in zip(self._Ts, x.split(self._counts), strict=True):

@@ -89,12 +89,12 @@ def test_one_iteration_is_mean_pooling():
 def test_training_is_the_plain_loop_over_batches():
     X, y = make_data()
     settings = {"max_epochs": 3, "batch_size": 7, "dtype": "float64", "learning_rate_decay": 0.5}
-    classifier = small(scale=False, instance_dropout=0.0, **settings).fit(X, y)
+    classifier = small(scale=False, dropout=0.0, **settings).fit(X, y)
 
     seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
     torch.manual_seed(seed)
     # built and scaled as at the start of training, then trained by hand
-    start = small(scale=False, **{**settings, "max_epochs": 1})
+    start = small(scale=False, dropout=0.0, **{**settings, "max_epochs": 1})
     network = start._build_network(5, 2).double()
     packed = check_bags(X)
     everything = (torch.from_numpy(packed.instances), torch.from_numpy(packed.bag_index), len(X))
@@ -207,7 +207,7 @@ def test_weights_are_repetitions_for_bags_of_several_instances(scale):
     X, y = make_data()
     weight = np.random.default_rng(0).integers(0, 4, size=len(X))
     repeated = np.repeat(np.arange(len(X)), weight)
-    params = {"batch_size": 1000, "dtype": "float64", "instance_dropout": 0.0, "scale": scale}
+    params = {"batch_size": 1000, "dtype": "float64", "dropout": 0.0, "scale": scale}
     weighted = small(**params).fit(X, y, sample_weight=weight)
     expected = small(**params).fit([X[i] for i in repeated], y[repeated])
     assert_allclose(weighted.decision_function(X), expected.decision_function(X), rtol=1e-6)
@@ -271,7 +271,7 @@ def test_held_out_bags_are_not_kept_with_the_net():
 
 def test_partial_fit_trains_an_epoch_at_a_time():
     X, y = make_data()
-    params = {"batch_size": 100, "dtype": "float64", "instance_dropout": 0.0}
+    params = {"batch_size": 100, "dtype": "float64", "dropout": 0.0}
     classifier = small(**params, learning_rate_decay=0.5)
     for _ in range(4):
         classifier.partial_fit(X, y, classes=[0, 1])
@@ -420,7 +420,7 @@ def test_bags_without_weight_play_no_part_where_training_starts():
 def test_routing_gradient_and_dropout_change_training():
     X, y = make_data()
     curves = [small(**params).fit(X, y).loss_curve_ for params in (
-        {}, {"routing_gradient": "last"}, {"dropout": 0.5}, {"T": 1},
+        {}, {"routing_gradient": "last"}, {"dropout": 0.0}, {"T": 1},
     )]  # fmt: skip
     assert len({tuple(curve) for curve in curves}) == 4
 

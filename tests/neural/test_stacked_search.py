@@ -72,6 +72,8 @@ def assert_same_search(stacked, plain):
         ({"routing_gradient": "last", "class_weight": "balanced", "scale": False}, GRID),
         ({"learning_rate_decay": 1.0, "weight_decay": 0.0, "random_state": 7}, GRID),
         ({"instance_dropout": 0.0, "scale": "standard"}, GRID),
+        ({"dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
+        ({}, {"T": [1, 3], "dropout": [0.0, 0.5], "hidden_layer_sizes": [(5,), (9, 4)]}),
         ({"instance_dropout": 0.8, "scale": "rank", "init": "paper"}, GRID),
         ({}, {"T": [1, 3], "instance_dropout": [0.0, 0.5], "scale": ["rank", True]}),
         ({}, {"T": [1, 3], "hidden_layer_sizes": [(8,), (9, 4)], "learning_rate": [1e-3, 1e-2]}),
@@ -214,7 +216,6 @@ def test_candidates_that_cannot_be_fitted_fail_alone(grid):
     [
         ("loss", "cross_entropy"),
         ("optimizer", "sgd"),
-        ("dropout", 0.1),
         ("early_stopping", True),
         ("callbacks", [Callback()]),
         ("max_instances", 3),
