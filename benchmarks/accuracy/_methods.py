@@ -102,6 +102,7 @@ def _paper(loss, **changed):
             "hidden_layer_sizes": (256, 128, 64),
             "T": 3,
             "loss": loss,
+            "probability": "length",
             "margin_positive": 0.9,
             "margin_negative": 0.1,
             "routing_gradient": "full",

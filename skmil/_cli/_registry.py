@@ -126,6 +126,11 @@ def _sil_svm(seed):
 
 ESTIMATORS = {
     "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _network("DPMINNClassifier")),
+    "dp-minn-length": Entry(
+        "DP-MINN length",
+        "that with a single embedding, as in the paper",
+        _network("DPMINNClassifier", probability="length"),
+    ),
     "dp-minn-ce": Entry(
         "DP-MINN CE",
         "DP-MINN with cross-entropy",

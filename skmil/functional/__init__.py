@@ -9,7 +9,13 @@ Every bag needs at least one instance.
 # Shapes in comments: N instances, B bags, K capsules and D embedding dimensions.
 
 from skmil.functional._attention import attention_pooling
-from skmil.functional._capsules import length_probability, margin_loss, squared_length, squash
+from skmil.functional._capsules import (
+    length_probability,
+    margin_loss,
+    relative_probability,
+    squared_length,
+    squash,
+)
 from skmil.functional._dynamic_pooling import RoutingGradient as RoutingGradient
 from skmil.functional._dynamic_pooling import dynamic_pooling
 from skmil.functional._probabilities import average_probability, pool_probability
@@ -30,6 +36,7 @@ __all__ = [
     "length_probability",
     "margin_loss",
     "pool_probability",
+    "relative_probability",
     "segment_logmeanexp",
     "segment_max",
     "segment_mean",

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-__all__ = ["length_probability", "margin_loss", "squared_length", "squash"]
+__all__ = [
+    "length_probability",
+    "margin_loss",
+    "relative_probability",
+    "squared_length",
+    "squash",
+]
+
+#: What is added to squared lengths that are compared, so that two of zero can be.
+SMALLEST = 1e-6
 
 #: Squared lengths are capped here: p = n^2 / (1 + n^2) is 1 long before, in any precision,
 #: and the cap keeps inf / inf away.
@@ -52,6 +61,34 @@ def length_probability(squared: Tensor) -> Tensor:
     tensor([0.0000, 0.5000, 0.9000])
     """
     return squared / (1 + squared)
+
+
+def relative_probability(squared: Tensor) -> Tensor:
+    """Return ``n_k^2 / (n_1^2 + ... + n_K^2)``, the share of each of K vectors.
+
+    To each squared length 1e-6 is added first, so vectors that are all zero have equal shares, and
+    the gradient is finite.
+
+    Parameters
+    ----------
+    squared : Tensor of shape (..., K)
+        Squared lengths ``n_k^2`` before squashing, as from :func:`squared_length`.
+
+    Returns
+    -------
+    probability : Tensor
+        Values from 0 to 1, of the same shape, which sum to 1 over the last axis.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.functional import relative_probability
+    >>> relative_probability(torch.tensor([[1.0, 3.0], [0.0, 0.0]]))
+    tensor([[0.2500, 0.7500],
+            [0.5000, 0.5000]])
+    """
+    squared = squared + SMALLEST
+    return squared / squared.sum(-1, keepdim=True)
 
 
 def squash(vectors: Tensor) -> Tensor:

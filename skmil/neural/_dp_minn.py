@@ -7,6 +7,7 @@ import numpy as np
 
 from skmil._sklearn import Interval, StrOptions
 from skmil.base import split_by_bag
+from skmil.functional._capsules import SMALLEST
 from skmil.neural._base import BaseNeuralBagClassifier, check_widths, count_logits
 from skmil.neural._embedding import BagEmbeddingMixin
 from skmil.neural._loader import evenly_spread
@@ -18,9 +19,9 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     """Deep multiple instance classifier with dynamic pooling (DP-MINN).
 
     An encoder embeds every instance; dynamic pooling weighs the instances of a bag by
-    their agreement with the bag's embedding, `T` times; the length of the embedding is the
-    probability of the positive class [1]_, which is the second of the sorted labels. More
-    than two classes get an embedding each, as in capsule networks.
+    their agreement with the bag's embedding, `T` times; the length of the embedding gives the
+    probability of a class [1]_. Of two classes the positive one is the second of the sorted
+    labels.
 
     Parameters
     ----------
@@ -35,6 +36,12 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     loss : {"margin", "cross_entropy"}, default="margin"
         "cross_entropy" puts a logistic layer on the pooled embedding instead of taking its
         length, the ablation of [1]_.
+    probability : {"relative", "length"}, default="relative"
+        How the lengths n of embeddings become probabilities, with ``loss="margin"``. "relative"
+        has an embedding for each class k, and compares them: ``n_k^2 / sum_j n_j^2``. It goes
+        beyond the paper. "length" is the paper: two classes have a single embedding, and
+        ``n^2 / (1 + n^2)`` is the probability of the positive one. More classes have an embedding
+        each, as in capsule networks, each with a probability of its own in the loss.
     routing_gradient : {"full", "last"}, default="full"
         Whether the gradient flows through all iterations of the pooling, or the instance
         weights count as constants. The paper does not say.
@@ -60,7 +67,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         Step size of the optimiser in the first epoch.
     learning_rate_decay : float, default=0.967
         What the learning rate is multiplied by after each epoch; 1 keeps it constant.
-    weight_decay : float, default=0.05
+    weight_decay : float, default=0.02
         Strength of the L2 penalty: coupled for "adam" and "sgd", decoupled for "adamw".
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
         "sgd" has a Nesterov momentum of 0.9.
@@ -155,8 +162,9 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     The squash ``p = n^2 / (1 + n^2)`` of the embedding's length n is flat near n = 0 and
     for large n, and n is also the temperature of the pooling, so training must not start
     at either end. With ``init="scaled"`` the fresh encoder is therefore scaled once, on the
-    training bags or a sample of many large ones, such that their mean probability after all `T`
-    iterations is 0.5, which is the length n = 1, where the slope is large. This holds for any
+    training bags or a sample of many large ones, such that the mean of p over them, of each class
+    that has an embedding, is 0.5 after all `T` iterations. That is the length n = 1, where the
+    slope is large, and where the classes have equal shares. This holds for any
     scale and spread of the input, so raw descriptors and TF-IDF vectors start alike. (Of many
     instances, up to 4,096 of a bag and about 131,072 in all are looked at.)
 
@@ -164,16 +172,16 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
     from n^2 without a square root.
 
     **The configuration of the paper.** The defaults were chosen for accuracy on new data, and go
-    beyond the paper: it has neither ``scale="rank"`` nor `dropout` nor ``init="scaled"``, and
-    takes one bag a step. For data of the size of Musk1, with 83 training bags, its configuration
-    is ``DPMINNClassifier(init="paper", scale="standard", dropout=0.0, batch_size=1,
-    learning_rate=5e-4, weight_decay=5e-3, max_epochs=120,
-    learning_rate_decay=0.96 ** (83 / 250))``: about 10,000 steps, and 0.96 times the learning
-    rate after every 250. How features are scaled the paper does not say. The settings for all
-    its data sets are in ``benchmarks/accuracy/_methods.py``.
+    beyond the paper: it has neither ``probability="relative"`` nor ``scale="rank"`` nor `dropout`
+    nor ``init="scaled"``, and takes one bag a step. For data of the size of Musk1, with 83
+    training bags, its configuration is ``DPMINNClassifier(probability="length", init="paper",
+    scale="standard", dropout=0.0, batch_size=1, learning_rate=5e-4, weight_decay=5e-3,
+    max_epochs=120, learning_rate_decay=0.96 ** (83 / 250))``: about 10,000 steps, and 0.96 times
+    the learning rate after every 250. How features are scaled the paper does not say. The
+    settings for all its data sets are in ``benchmarks/accuracy/_methods.py``.
 
-    With ``loss="margin"``, :meth:`transform` gives the squashed bag embeddings, whose length
-    is the probability, those of all capsules side by side; with ``loss="cross_entropy"``,
+    With ``loss="margin"``, :meth:`transform` gives the squashed bag embeddings, of length p,
+    those of all classes side by side; with ``loss="cross_entropy"``,
     the weighted sums that enter the logistic layer.
 
     References
@@ -203,6 +211,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         "margin_positive": [Interval(Real, 0, 1, closed="right")],
         "margin_negative": [Interval(Real, 0, 1, closed="left")],
         "loss": [StrOptions({"margin", "cross_entropy"})],
+        "probability": [StrOptions({"relative", "length"})],
         "routing_gradient": [StrOptions({"full", "last"})],
         "init": [StrOptions({"scaled", "paper"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -216,6 +225,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         margin_positive=0.9,
         margin_negative=0.1,
         loss="margin",
+        probability="relative",
         routing_gradient="full",
         init="scaled",
         dropout=0.5,
@@ -224,7 +234,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         batch_size=32,
         learning_rate=2e-3,
         learning_rate_decay=0.967,
-        weight_decay=0.05,
+        weight_decay=0.02,
         optimizer="adam",
         early_stopping=False,
         validation_fraction=0.1,
@@ -250,6 +260,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         self.margin_positive = margin_positive
         self.margin_negative = margin_negative
         self.loss = loss
+        self.probability = probability
         self.routing_gradient = routing_gradient
         self.init = init
         self.dropout = dropout
@@ -290,8 +301,8 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         Returns
         -------
         weights : list of ndarray of shape (n_instances,)
-            One array per bag, non-negative and summing to 1. With more than two classes
-            and ``loss="margin"``, the weights in the capsule of the predicted class.
+            One array per bag, non-negative and summing to 1. Where each class has an embedding,
+            the weights in that of the predicted class.
         """
         bags = self._checked(X)
         scores, _, weights = self._run(bags)
@@ -300,8 +311,9 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         return split_by_bag(chosen, bags)
 
     def _build_network(self, n_features, n_classes):
-        n_outputs = count_logits(n_classes)
         by_length = self.loss == "margin"
+        relative = by_length and self.probability == "relative"
+        n_outputs = n_classes if relative else count_logits(n_classes)
         return DPMINN(
             n_features,
             check_widths(self.hidden_layer_sizes),
@@ -320,7 +332,9 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
                 "margin_negative must be below margin_positive, got "
                 f"{self.margin_negative} and {self.margin_positive}."
             )
-        return MarginLoss(self.margin_positive, self.margin_negative)
+        return MarginLoss(
+            self.margin_positive, self.margin_negative, self.probability == "relative"
+        )
 
     def _prepare_network(self, network, training_set):
         """Start as the paper does, or with bags half way between the classes."""
@@ -333,7 +347,10 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         scale_to_probability(network, parts, weights)
 
     def _scores_to_decision(self, scores):
-        """Turn squared lengths into log-odds: log n^2 = log(p / (1 - p)); logits stay."""
+        """Turn squared lengths into logarithms, or log-odds of two; logits stay."""
         if self.net_.module_.head is not None:
             return scores
-        return np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))
+        if self.probability == "length":  # log n^2 = log(p / (1 - p))
+            return np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))
+        scores = np.log(scores + scores.dtype.type(SMALLEST))
+        return scores[:, 1:] - scores[:, :1] if scores.shape[1] == 2 else scores

@@ -17,10 +17,11 @@ from torch import nn
 from torch.nn.functional import dropout
 
 from skmil.bags import check_bags
-from skmil.functional import dynamic_pooling, length_probability, margin_loss, squared_length
+from skmil.functional import dynamic_pooling, margin_loss, squared_length
 from skmil.neural._dp_minn import DPMINNClassifier
 from skmil.neural._loader import BagLoader
 from skmil.neural._training import OPTIMIZERS
+from skmil.nn import MarginLoss
 
 #: In what the candidates of a stack may differ.
 _STACKED = {"T", "margin_positive", "margin_negative"}
@@ -136,7 +137,7 @@ class StackTrainer(DPMINNClassifier):
             **settings,
         )
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.learning_rate_decay)
-        loss = StackedMarginLoss(margins, training_set)
+        loss = StackedMarginLoss(margins, training_set, relative=self.probability == "relative")
         loader = BagLoader(training_set, self.batch_size, shuffle=True)
         for _ in range(n_epochs):
             total = 0
@@ -157,12 +158,12 @@ class StackTrainer(DPMINNClassifier):
 
 
 class StackedNetwork(nn.Module):
-    """The encoders and poolings of several :class:`skmil.nn.DPMINN` with one capsule.
+    """The encoders and poolings of several :class:`skmil.nn.DPMINN`.
 
     Parameters
     ----------
     networks : list of DPMINN
-        Networks of the same widths, those of the same `T` side by side.
+        Networks of the same widths and numbers of capsules, those of the same `T` side by side.
     """
 
     def __init__(self, networks):
@@ -178,11 +179,12 @@ class StackedNetwork(nn.Module):
             self.biases.append(torch.stack([layer.bias.detach() for layer in layers]))
         runs = groupby(networks, key=lambda network: network.pooling.T)
         self._Ts, self._counts = zip(*((T, len(list(run))) for T, run in runs), strict=True)
+        self._n_capsules = networks[0].n_capsules
         self._gradient = networks[0].pooling.routing_gradient
         self._dropout = next((m.p for m in networks[0].encoder if isinstance(m, nn.Dropout)), 0.0)
 
     def forward(self, instances, bag_index, n_bags):
-        """Return the squared lengths of the bag embeddings, of shape (n_bags, n_networks)."""
+        """Return the squared lengths of the capsules, (n_bags, n_networks, n_capsules)."""
         x = instances.expand(sum(self._counts), -1, -1)  # (K, N, D)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if i and self._dropout:
@@ -190,8 +192,12 @@ class StackedNetwork(nn.Module):
             x = torch.baddbmm(bias.unsqueeze(1), x, weight).relu_()
         lengths = []
         for T, part in zip(self._Ts, x.split(self._counts), strict=True):
-            pooled, _ = dynamic_pooling(part.transpose(0, 1), bag_index, n_bags, T, self._gradient)
-            lengths.append(squared_length(pooled))
+            # As of one network with the capsules of all.
+            capsules = part.unflatten(2, (self._n_capsules, -1)).transpose(1, 2).flatten(0, 1)
+            pooled, _ = dynamic_pooling(
+                capsules.transpose(0, 1), bag_index, n_bags, T, self._gradient
+            )
+            lengths.append(squared_length(pooled).unflatten(1, (-1, self._n_capsules)))
         return torch.cat(lengths, dim=1)
 
     @torch.no_grad()
@@ -203,8 +209,8 @@ class StackedNetwork(nn.Module):
                 layer.bias.copy_(bias[k])
 
 
-class StackedMarginLoss(nn.Module):
-    """The margin loss of each network of a stack, by margins of its own.
+class StackedMarginLoss(MarginLoss):
+    """The margin loss of each network of a stack, by margins of its own, for two classes.
 
     Parameters
     ----------
@@ -212,15 +218,20 @@ class StackedMarginLoss(nn.Module):
         The positive and the negative margin of each network.
     training_set : PackedBags
         Tells device and precision.
+    relative : bool
+        Whether probabilities are shares of the lengths of two capsules.
     """
 
-    def __init__(self, margins, training_set):
-        super().__init__()
-        self.positive, self.negative = training_set.weights.new_tensor(margins).mT
+    def __init__(self, margins, training_set, relative):
+        super().__init__(*training_set.weights.new_tensor(margins).mT, relative)
 
     def forward(self, squared, target):
         """Return the weighted mean loss of a batch for each network."""
         codes, weights = target
-        probability = length_probability(squared)  # (B, K)
-        losses = margin_loss(probability, codes.unsqueeze(1), self.positive, self.negative)
+        losses = margin_loss(
+            self.probability(squared).squeeze(2),  # (B, K)
+            codes.unsqueeze(1),
+            self.margin_positive,
+            self.margin_negative,
+        )
         return (weights.unsqueeze(1) * losses).mean(0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skmil.functional import length_probability, margin_loss
+from skmil.functional import length_probability, margin_loss, relative_probability
 
 __all__ = ["CrossEntropyLoss", "DeepSupervisionLoss", "MarginLoss"]
 
@@ -19,9 +19,9 @@ __all__ = ["CrossEntropyLoss", "DeepSupervisionLoss", "MarginLoss"]
 class MarginLoss(nn.Module):
     """Margin loss of capsule lengths.
 
-    A single capsule stands for the positive class of two. With one capsule per class, the
-    losses of the capsules are added, those of the absent classes at half weight, as in
-    capsule networks.
+    A single capsule stands for the positive class of two. With one capsule for each of more
+    classes, the losses of the capsules are added, those of the absent classes at half weight, as
+    in capsule networks.
 
     Parameters
     ----------
@@ -29,26 +29,41 @@ class MarginLoss(nn.Module):
         Probability above which a present class costs nothing.
     margin_negative : float, default=0.1
         Probability below which an absent class costs nothing.
+    relative : bool, default=False
+        Whether a capsule's probability is its share of all squared lengths, rather than its own
+        squashed length. There is a capsule for each class then; of two, whose probabilities sum to
+        1, the second counts.
     """
 
-    def __init__(self, margin_positive: float = 0.9, margin_negative: float = 0.1) -> None:
+    def __init__(
+        self, margin_positive: float = 0.9, margin_negative: float = 0.1, relative: bool = False
+    ) -> None:
         super().__init__()
         self.margin_positive = margin_positive
         self.margin_negative = margin_negative
+        self.relative = relative
 
     def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """Return the weighted mean loss of a batch."""
         squared, (codes, weights) = outputs[0], target  # squared: (B, K)
-        single = squared.shape[1] == 1
+        probability = self.probability(squared)
+        single = probability.shape[1] == 1
         present = codes.unsqueeze(1) if single else F.one_hot(codes, squared.shape[1])
         losses = margin_loss(
-            length_probability(squared),
+            probability,
             present.to(squared.dtype),
             self.margin_positive,
             self.margin_negative,
             negative_weight=1.0 if single else 0.5,
         )
         return (weights * losses.sum(1)).mean()
+
+    def probability(self, squared: Tensor) -> Tensor:
+        """Return what the margins are for; over the last axis the second of two classes, or all."""
+        if not self.relative:
+            return length_probability(squared)
+        shares = relative_probability(squared)
+        return shares[..., 1:] if shares.shape[-1] == 2 else shares
 
 
 class CrossEntropyLoss(nn.Module):

@@ -170,3 +170,17 @@ def test_margin_loss_is_zero_beyond_the_margins_and_quadratic_inside():
     torch.testing.assert_close(halved, expected * torch.tensor([1.0, 1.0, 0.5, 0.5]))
     wide = F.margin_loss(probability, target, margin_positive=1.0, margin_negative=0.0)
     torch.testing.assert_close(wide, torch.tensor([0.05, 0.3, 0.05, 0.4]) ** 2)
+
+
+def test_relative_probabilities_sum_to_one_and_have_a_finite_gradient_everywhere():
+    vectors = torch.zeros(4, 2, 3, dtype=torch.float64)
+    vectors[1, 0, 0] = 2.0
+    vectors[2, 1] = 1e-9
+    vectors[3] = 1e100
+    vectors.requires_grad_()
+    p = F.relative_probability(F.squared_length(vectors))
+    torch.testing.assert_close(p.sum(-1), torch.ones(4, dtype=torch.float64))
+    expected = torch.tensor([0.5, 1.0, 0.5, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(p[:, 0], expected, atol=1e-6, rtol=0)
+    p[:, 0].sum().backward()
+    assert torch.isfinite(vectors.grad).all()

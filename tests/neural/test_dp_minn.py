@@ -38,7 +38,7 @@ def small(**params):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_scores_are_log_odds_of_the_embedding_length(n_classes):
     X, y = make_data(n_classes)
-    classifier = small(max_epochs=20, scale="standard").fit(X, y)
+    classifier = small(max_epochs=20, scale="standard", probability="length").fit(X, y)
     capsules = 1 if n_classes == 2 else n_classes
     lengths = np.linalg.norm(classifier.transform(X).reshape(len(X), capsules, 4), axis=2)
     scores = classifier.decision_function(X)
@@ -49,6 +49,31 @@ def test_scores_are_log_odds_of_the_embedding_length(n_classes):
     else:
         assert_allclose(classifier.predict_proba(X), softmax(scores, axis=1), rtol=1e-6)
         assert_array_equal(classifier.predict(X), lengths.argmax(axis=1))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_relative_probabilities_are_shares_of_the_squared_lengths(n_classes):
+    X, y = make_data(n_classes)
+    classifier = small(max_epochs=20, scale="standard", dtype="float64").fit(X, y)
+    p = np.linalg.norm(classifier.transform(X).reshape(len(X), n_classes, 4), axis=2)
+    squared = p / (1 - p)
+    found = classifier.predict_proba(X)
+    assert_allclose(found, squared / squared.sum(axis=1, keepdims=True), atol=1e-4)
+    assert_array_equal(classifier.predict(X), found.argmax(axis=1))
+    scores = classifier.decision_function(X)
+    if n_classes == 2:
+        assert_allclose(scores, np.log(found[:, 1] / found[:, 0]), rtol=1e-9)
+    else:
+        assert_allclose(softmax(scores, axis=1), found, rtol=1e-9)
+
+
+def test_bags_whose_embeddings_are_all_zero_are_undecided():
+    X, y = make_data()
+    classifier = small().fit([np.maximum(bag, 0) for bag in X], y)
+    with torch.no_grad():
+        classifier.net_.module_.encoder.last_linear.weight.zero_()
+        classifier.net_.module_.encoder.last_linear.bias.zero_()
+    assert_array_equal(classifier.predict_proba(X), np.full((len(X), 2), 0.5))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -65,11 +90,12 @@ def test_cross_entropy_scores_are_logits_of_the_embedding(n_classes):
     assert_allclose(found[:, 1] if n_classes == 2 else found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("probability", ["relative", "length"])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_instance_weights_reproduce_the_bag_embedding(n_classes):
+def test_instance_weights_reproduce_the_bag_embedding(n_classes, probability):
     X, y = make_data(n_classes)
-    classifier = small(dtype="float64", T=4).fit(X, y)
-    capsules = 1 if n_classes == 2 else n_classes
+    classifier = small(dtype="float64", T=4, probability=probability).fit(X, y)
+    capsules = 1 if (n_classes, probability) == (2, "length") else n_classes
     embeddings = classifier.transform(X).reshape(len(X), capsules, 4)
     codes = classifier.predict(X) if capsules > 1 else np.zeros(len(X), dtype=int)
     encoder = classifier.net_.module_.encoder
@@ -86,15 +112,17 @@ def test_one_iteration_is_mean_pooling():
         assert_allclose(weights, np.full(len(bag), 1 / len(bag)), rtol=1e-6)
 
 
-def test_training_is_the_plain_loop_over_batches():
+@pytest.mark.parametrize("probability", ["relative", "length"])
+def test_training_is_the_plain_loop_over_batches(probability):
     X, y = make_data()
     settings = {"max_epochs": 3, "batch_size": 7, "dtype": "float64", "learning_rate_decay": 0.5}
-    classifier = small(scale=False, dropout=0.0, **settings).fit(X, y)
+    settings |= {"scale": False, "dropout": 0.0, "probability": probability}
+    classifier = small(**settings).fit(X, y)
 
     seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
     torch.manual_seed(seed)
     # built and scaled as at the start of training, then trained by hand
-    start = small(scale=False, dropout=0.0, **{**settings, "max_epochs": 1})
+    start = small(**{**settings, "max_epochs": 1})
     network = start._build_network(5, 2).double()
     packed = check_bags(X)
     everything = (torch.from_numpy(packed.instances), torch.from_numpy(packed.bag_index), len(X))
@@ -108,15 +136,20 @@ def test_training_is_the_plain_loop_over_batches():
         order = torch.randperm(len(X))
         total = 0.0
         for batch in order.split(7):
-            squared = []
+            probabilities = []
             for i in batch:
-                f = network.encoder(torch.from_numpy(X[i]))
-                b = torch.zeros(len(f), dtype=torch.float64)
-                for _ in range(3):
-                    sigma = torch.softmax(b, 0) @ f
-                    b = b + f @ F.squash(sigma)
-                squared.append(sigma @ sigma)
-            p = F.length_probability(torch.stack(squared))
+                squared = []
+                for f in network.encoder(torch.from_numpy(X[i])).split(4, dim=1):
+                    b = torch.zeros(len(f), dtype=torch.float64)
+                    for _ in range(3):
+                        sigma = torch.softmax(b, 0) @ f
+                        b = b + f @ F.squash(sigma)
+                    squared.append(sigma @ sigma)
+                if probability == "length":
+                    probabilities.append(squared[0] / (1 + squared[0]))
+                else:
+                    probabilities.append((squared[1] + 1e-6) / (sum(squared) + 2e-6))
+            p = torch.stack(probabilities)
             loss = F.margin_loss(p, torch.from_numpy(y[batch.numpy()]).double()).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -133,12 +166,22 @@ def test_training_is_the_plain_loop_over_batches():
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("T", [1, 3])
-def test_training_starts_half_way_between_the_classes_at_any_scale_of_the_input(factor, scale, T):
+@pytest.mark.parametrize("n_capsules", [1, 2])
+def test_training_starts_at_the_steepest_length_at_any_scale_of_the_input(
+    factor, scale, T, n_capsules
+):
     X, y = make_data()
     X = [factor * np.maximum(bag, 0) for bag in X]
-    untrained = small(T=T, learning_rate=1e-12, max_epochs=1, scale=scale).fit(X, y)
-    p = untrained.predict_proba(X)[:, 1]
-    assert p[p > 1e-6].mean() == pytest.approx(0.5, abs=1e-3)  # others embed to zero
+    untrained = small(
+        T=T,
+        learning_rate=1e-12,
+        max_epochs=1,
+        scale=scale,
+        probability="length" if n_capsules == 1 else "relative",
+    ).fit(X, y)
+    embeddings = untrained.transform(X).reshape(len(X), n_capsules, 4)
+    for p in np.linalg.norm(embeddings, axis=2).T:
+        assert p[p > 1e-6].mean() == pytest.approx(0.5, abs=1e-3)  # others embed to zero
 
 
 # --- Where training starts ---------------------------------------------------------------
@@ -154,7 +197,8 @@ def start_of(**params):
 
 @pytest.mark.parametrize("loss", ["margin", "cross_entropy"])
 def test_the_start_of_the_paper_is_a_truncated_normal(loss):
-    layers = start_of(init="paper", loss=loss, hidden_layer_sizes=(256, 128, 64))
+    paper = {"init": "paper", "probability": "length", "loss": loss}
+    layers = start_of(**paper, hidden_layer_sizes=(256, 128, 64))
     assert [layer.out_features for layer in layers] == [256, 128, 64, 1][: 3 + (loss != "margin")]
     for layer in layers:
         weight = layer.weight.detach().numpy()
@@ -164,14 +208,15 @@ def test_the_start_of_the_paper_is_a_truncated_normal(loss):
             assert_allclose(weight.std(), truncnorm(-2, 2).std() * 0.05, rtol=0.05)
             assert_allclose(weight.mean(), 0, atol=4 * 0.05 / np.sqrt(weight.size))
             assert abs(weight).max() > 0.095
-    again = start_of(init="paper", loss=loss, hidden_layer_sizes=(256, 128, 64))
+    again = start_of(**paper, hidden_layer_sizes=(256, 128, 64))
     for layer, other in zip(layers, again, strict=True):
         assert_array_equal(layer.weight.detach(), other.weight.detach())
 
 
 def test_the_start_of_the_paper_is_not_scaled_to_the_bags():
     X, y = make_data()
-    still = {"max_epochs": 1, "learning_rate": 1e-12, "init": "paper", "random_state": 0}
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "random_state": 0}
+    still |= {"init": "paper", "probability": "length"}
     near, far = (
         DPMINNClassifier(**still, scale=False).fit([factor * bag for bag in X], y)
         for factor in (1, 100)
@@ -412,17 +457,17 @@ def test_bags_without_weight_play_no_part_where_training_starts():
     X, y = make_data()
     far = [*X, *(1000 * bag for bag in X)]
     weight = np.repeat([1.0, 0.0], len(X))
-    start = small(max_epochs=1, learning_rate=1e-12, scale=False)
+    start = small(max_epochs=1, learning_rate=1e-12, scale=False, probability="length")
     start.fit(far, np.tile(y, 2), sample_weight=weight)
     assert start.predict_proba(X)[:, 1].mean() == pytest.approx(0.5, abs=1e-2)
 
 
-def test_routing_gradient_and_dropout_change_training():
+def test_what_is_not_in_the_weights_changes_training():
     X, y = make_data()
     curves = [small(**params).fit(X, y).loss_curve_ for params in (
-        {}, {"routing_gradient": "last"}, {"dropout": 0.0}, {"T": 1},
+        {}, {"routing_gradient": "last"}, {"dropout": 0.0}, {"T": 1}, {"probability": "length"},
     )]  # fmt: skip
-    assert len({tuple(curve) for curve in curves}) == 4
+    assert len({tuple(curve) for curve in curves}) == 5
 
 
 def test_training_survives_features_without_variance_and_dead_inputs():
@@ -532,7 +577,8 @@ def test_progress_bar_only_when_asked(capsys):
 def test_grid_search_over_the_parameters_of_the_paper():
     X, y = make_data()
     grid = {"T": [1, 3], "margin_positive": [0.8, 0.9], "margin_negative": [0.1]}
-    search = GridSearchCV(small(), grid, cv=2, error_score="raise").fit(check_bags(X), y)
+    classifier = small(max_epochs=30, learning_rate=0.01)
+    search = GridSearchCV(classifier, grid, cv=2, error_score="raise").fit(check_bags(X), y)
     assert len(search.cv_results_["params"]) == 4
     assert search.score(X, y) > 0.5
 
@@ -542,7 +588,7 @@ def test_bag_embeddings_feed_another_classifier():
     model = make_pipeline(small(max_epochs=30), LogisticRegression())
     assert cross_val_score(model, X, y, cv=3).mean() > 0.8
     names = model.fit(X, y)[0].get_feature_names_out()
-    assert_array_equal(names, [f"dpminnclassifier{i}" for i in range(4)])
+    assert_array_equal(names, [f"dpminnclassifier{i}" for i in range(2 * 4)])
     framed = small().set_output(transform="pandas").fit(X, y).transform(X)
     assert list(framed.columns) == list(names)
 
@@ -565,6 +611,7 @@ def test_bag_embeddings_feed_another_classifier():
         ({"scale": "ranks"}, "The 'scale' parameter"),
         ({"scale": None}, "The 'scale' parameter"),
         ({"init": "glorot"}, "The 'init' parameter"),
+        ({"probability": True}, "The 'probability' parameter"),
         ({"learning_rate": -1}, "The 'learning_rate' parameter"),
         ({"batch_size": 0}, "The 'batch_size' parameter"),
         ({"optimizer": "adagrad2"}, "The 'optimizer' parameter"),
@@ -579,7 +626,8 @@ def test_bad_parameters_are_refused_at_fit(params, message):
 
 def test_a_width_stands_for_one_layer():
     X, y = make_data()
-    assert small(hidden_layer_sizes=6).fit(X, y).transform(X).shape == (40, 6)
+    classifier = small(hidden_layer_sizes=6, probability="length")
+    assert classifier.fit(X, y).transform(X).shape == (40, 6)
 
 
 def test_nothing_works_before_fit():

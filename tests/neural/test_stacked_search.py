@@ -73,6 +73,8 @@ def assert_same_search(stacked, plain):
         ({"learning_rate_decay": 1.0, "weight_decay": 0.0, "random_state": 7}, GRID),
         ({"instance_dropout": 0.0, "scale": "standard"}, GRID),
         ({"dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
+        ({"probability": "length", "class_weight": {0: 1, 1: 3}}, GRID),
+        ({}, {"T": [1, 3], "probability": ["relative", "length"]}),
         ({}, {"T": [1, 3], "dropout": [0.0, 0.5], "hidden_layer_sizes": [(5,), (9, 4)]}),
         ({"instance_dropout": 0.8, "scale": "rank", "init": "paper"}, GRID),
         ({}, {"T": [1, 3], "instance_dropout": [0.0, 0.5], "scale": ["rank", True]}),

@@ -33,7 +33,10 @@ slow = pytest.mark.slow
 
 # Without dropout of units, which each process draws for itself.
 SMALL = {
-    "hidden_layer_sizes": (6, 4), "max_epochs": 3, "batch_size": 8, "random_state": 0,
+    "hidden_layer_sizes": (6, 4),
+    "max_epochs": 3,
+    "batch_size": 8,
+    "random_state": 0,
     "dropout": 0.0,
 }
 

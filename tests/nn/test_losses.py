@@ -30,6 +30,20 @@ def test_margin_loss_of_several_capsules_counts_absent_classes_half():
     assert loss.item() == pytest.approx(expected)
 
 
+def test_relative_margin_loss_of_two_capsules_is_that_of_the_share_of_the_second():
+    squared = torch.tensor([[1.0, 3.0], [0.0, 5.0], [2.0, 2.0]])
+    p = torch.tensor([0.75, 1.0, 0.5])
+    terms = torch.stack([1.0 * (0.9 - p[0]) ** 2, 2.0 * (p[1] - 0.1) ** 2, 3.0 * (0.9 - p[2]) ** 2])
+    loss = MarginLoss(relative=True)((squared,), (CODES, WEIGHTS))
+    assert loss.item() == pytest.approx(terms.mean().item(), rel=1e-5)
+
+
+def test_relative_margin_loss_of_three_capsules_adds_up_their_shares():
+    squared = torch.tensor([[1.0, 1.0, 2.0]])
+    loss = MarginLoss(0.8, 0.2, relative=True)((squared,), (torch.tensor([2]), torch.ones(1)))
+    assert loss.item() == pytest.approx(0.3**2 + 0.5 * 2 * 0.05**2, rel=1e-4)
+
+
 def test_cross_entropy_of_one_and_of_two_logits_agree():
     logits = torch.randn(3, 1)
     one = CrossEntropyLoss()((logits,), (CODES, WEIGHTS))
