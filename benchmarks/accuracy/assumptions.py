@@ -28,11 +28,11 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     names = ESTIMATORS if options.estimators == "all" else options.estimators.split(",")
-    print(f"{'':14s}" + "".join(f"{assumption:>12s}" for assumption in ASSUMPTIONS))
+    print(f"{'':10s}" + "".join(f"{assumption:>12s}" for assumption in ASSUMPTIONS))
     for name in names:
         scores = [area(name, item, options.bags, options.seeds) for item in ASSUMPTIONS]
         print(
-            f"{ESTIMATORS[name].title:14s}" + "".join(f"{score:12.2f}" for score in scores),
+            f"{ESTIMATORS[name].title:10s}" + "".join(f"{score:12.2f}" for score in scores),
             flush=True,
         )
 

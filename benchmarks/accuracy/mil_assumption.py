@@ -35,11 +35,11 @@ def main():
     options = parser.parse_args()
     names = ESTIMATORS if options.estimators == "all" else options.estimators.split(",")
     print(f"{options.bags} training and {options.bags} test bags, {options.seeds} seeds")
-    print(f"{'':14s}" + "".join(f"{test.replace('_', ' '):>24s}{'':6s}" for test in TESTS).rstrip())
-    print(f"{'':14s}" + (f"{'train':>8s}{'test':>6s}{'range':>10s}{'':6s}" * 3).rstrip())
+    print(f"{'':10s}" + "".join(f"{test.replace('_', ' '):>24s}{'':6s}" for test in TESTS).rstrip())
+    print(f"{'':10s}" + (f"{'train':>8s}{'test':>6s}{'range':>10s}{'':6s}" * 3).rstrip())
     for name in names:
         cells = [cell(*areas(name, test, options.bags, options.seeds)) for test in TESTS]
-        print((f"{ESTIMATORS[name].title:14s}" + "".join(cells)).rstrip(), flush=True)
+        print((f"{ESTIMATORS[name].title:10s}" + "".join(cells)).rstrip(), flush=True)
 
 
 def areas(name, test, n_bags, n_seeds):

@@ -127,8 +127,8 @@ def _sil_svm(seed):
 ESTIMATORS = {
     "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _network("DPMINNClassifier")),
     "dp-minn-length": Entry(
-        "DP-MINN length",
-        "that with a single embedding, as in the paper",
+        "DP length",
+        "DP-MINN with the length of one embedding",
         _network("DPMINNClassifier", probability="length"),
     ),
     "dp-minn-ce": Entry(
