@@ -30,6 +30,7 @@ import torch
 
 from skmil import Bags, DPMINNClassifier
 from skmil.bags import take_rows
+from skmil.functional._capsules import SMALLEST
 from skmil.neural._data import PackedBags
 from skmil.neural._loader import BagLoader, evenly_spread
 from skmil.neural._standardize import Standardizer, fit_scaler
@@ -76,7 +77,7 @@ class Bare:
         scaler = fit_scaler(bags, weights, SETTINGS.scale)
         self.standardize = Standardizer(scaler, SETTINGS.dtype)
         data = PackedBags(bags, self.standardize, codes, weights)
-        self.network = DPMINN(bags.n_features, dropout=SETTINGS.dropout)
+        self.network = DPMINN(bags.n_features, n_capsules=2, dropout=SETTINGS.dropout)
         _, batches = evenly_spread(data)
         parts = [(batch.instances, batch.bag_index, batch.n_bags) for batch in batches]
         scale_to_probability(self.network, parts, data.weights)
@@ -106,7 +107,7 @@ class Bare:
                 )
                 for bag in bags
             ]
-        return self.classes_[[int(outputs[0].item() > 1) for outputs in squared]]
+        return self.classes_[[int(outputs[0].argmax()) for outputs in squared]]
 
 
 class PackedLoop(Bare):
@@ -114,7 +115,7 @@ class PackedLoop(Bare):
 
     def prepare(self, data):
         """Return what yields, for each step of an epoch, a function that computes its loss."""
-        loader, loss = BagLoader(data, SETTINGS.batch_size, shuffle=True), MarginLoss()
+        loader, loss = BagLoader(data, SETTINGS.batch_size, shuffle=True), MarginLoss(relative=True)
 
         def steps():
             for batch, target in loader:
@@ -135,15 +136,18 @@ class ObviousLoop(Bare):
         ]
         codes = data.codes.tolist()
 
-        def loss_of(i):
-            f = self.network.encoder(bags[i])
+        def pool(f):
             logits = torch.zeros(len(f))
             for t in range(3):
                 pooled = logits.softmax(0) @ f
                 squared = pooled @ pooled
                 if t < 2:
                     logits = logits + f @ (pooled * (squared.sqrt() / (1 + squared)))
-            p = squared / (1 + squared)
+            return squared
+
+        def loss_of(i):
+            negative, positive = map(pool, self.network.encoder(bags[i]).split(64, dim=1))
+            p = (positive + SMALLEST) / (positive + negative + 2 * SMALLEST)
             return ((0.9 - p).clamp(min=0) if codes[i] else (p - 0.1).clamp(min=0)) ** 2
 
         def steps():
@@ -158,7 +162,7 @@ class PackedFunctions(Bare):
 
     def prepare(self, data):
         """Return what yields, for each step of an epoch, a function that computes its loss."""
-        loader, loss = BagLoader(data, 1, shuffle=True), MarginLoss()
+        loader, loss = BagLoader(data, 1, shuffle=True), MarginLoss(relative=True)
 
         def steps():
             for batch, target in loader:

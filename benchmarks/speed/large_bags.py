@@ -12,7 +12,8 @@
 - how the time of an epoch grows with the instances of a bag, with the number of bags, and with
   the size of the largest bag.
 
-Features are standardised, as `scale="auto"` does with so many values, unless it says otherwise.
+The network is that of the paper, with a single embedding and no dropout. Features are standardised,
+as `scale="auto"` does with so many values, unless it says otherwise.
 Each group of variants runs in turn in one process; the median of the runs counts.
 """
 
@@ -122,7 +123,8 @@ def pooling_over_encoder(device, runs, synchronize):
 
 def fitted(instances, sizes, device, **parameters):
     bags = Bags(instances[: sizes.sum()], np.concatenate([[0], np.cumsum(sizes)]))
-    settings = {"scale": "standard", "dropout": 0, "batch_size": 16, **parameters}
+    paper = {"probability": "length", "dropout": 0}
+    settings = {**paper, "scale": "standard", "batch_size": 16, **parameters}
     classifier = DPMINNClassifier(max_epochs=1, device=device, random_state=0, **settings)
     return classifier.fit(bags, np.arange(len(sizes)) % 2)
 
