@@ -350,7 +350,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         """Turn squared lengths into logarithms, or log-odds of two; logits stay."""
         if self.net_.module_.head is not None:
             return scores
-        if self.probability == "length":  # log n^2 = log(p / (1 - p))
+        if not self.net_.criterion_.relative:  # log n^2 = log(p / (1 - p))
             return np.log(np.maximum(scores, np.finfo(scores.dtype).tiny))
         scores = np.log(scores + scores.dtype.type(SMALLEST))
         return scores[:, 1:] - scores[:, :1] if scores.shape[1] == 2 else scores

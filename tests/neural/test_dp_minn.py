@@ -67,6 +67,16 @@ def test_relative_probabilities_are_shares_of_the_squared_lengths(n_classes):
         assert_allclose(softmax(scores, axis=1), found, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("fitted", ["relative", "length"])
+def test_a_parameter_that_is_set_after_fit_does_not_change_predictions(n_classes, fitted):
+    X, y = make_data(n_classes)
+    classifier = small(probability=fitted).fit(X, y)
+    expected = classifier.decision_function(X)
+    classifier.set_params(probability="length" if fitted == "relative" else "relative")
+    assert_array_equal(classifier.decision_function(X), expected)
+
+
 def test_bags_whose_embeddings_are_all_zero_are_undecided():
     X, y = make_data()
     classifier = small().fit([np.maximum(bag, 0) for bag in X], y)
