@@ -155,7 +155,7 @@ def _fit_and_score(task):
 
 def _follow(model, bags):
     """Let a single network score bags after each epoch; return what remembers the scores."""
-    if not isinstance(model, BaseNeuralBagClassifier) or getattr(model, "n_members", 1) != 1:
+    if not isinstance(model, BaseNeuralBagClassifier):
         return None
     follower = EpochScores(model, bags)
     model.set_params(callbacks=[*(model.callbacks or ()), follower])
