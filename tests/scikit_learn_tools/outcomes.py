@@ -1,5 +1,4 @@
-"""What tests/test_scikit_learn_tools.py finds out about tools of scikit-learn, and what is
-written about them in the user guide."""
+"""What tests find out about tools of scikit-learn, and what the user guide says of them."""
 
 import re
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import sklearn
 import skmil
 from skmil import check_bags
 
-PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "scikit_learn.rst"
+PAGE = Path(__file__).parents[2] / "docs" / "user_guide" / "scikit_learn.rst"
 
 #: By name of the tool: what becomes of bags in a plain list, and of `Bags`.
 OUTCOMES: dict[str, tuple[str, str]] = {}
