@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
 from skmil import BagStatistics, DPMINNClassifier
@@ -52,17 +52,6 @@ def _registered(entry):
 def _iterations(T):
     """Return DP-MINN with its defaults but for the iterations of the pooling."""
     return Method(f"DP-MINN T={T}", lambda case: DPMINNClassifier(T=T, random_state=case.seed))
-
-
-def _ensemble(n_networks):
-    """Return the mean probability of several DP-MINN with their defaults and different seeds."""
-
-    def build(case):
-        seeds = [n_networks * case.seed + k for k in range(n_networks)]
-        networks = [(f"network{k}", DPMINNClassifier(random_state=s)) for k, s in enumerate(seeds)]
-        return VotingClassifier(networks, voting="soft")
-
-    return Method(f"{n_networks} x DP-MINN", build)
 
 
 def _forest(*statistics):
@@ -143,7 +132,9 @@ METHODS = {
     **{name: _registered(entry) for name, entry in ESTIMATORS.items()},
     # The one with the default T has the settings of "dp-minn", and is not run twice.
     **{f"dp-minn-t{T}": _iterations(T) for T in range(1, 6)},
-    "dp-minn-x5": _ensemble(5),
+    "dp-minn-x5": Method(
+        "5 x DP-MINN", lambda case: DPMINNClassifier(n_members=5, random_state=case.seed)
+    ),
     "dp-minn-paper": Method("DP-MINN paper", _paper("margin"), _in_paper),
     "dp-minn-paper-ce": Method("DP-MINN paper CE", _paper("cross_entropy"), _in_paper),
     **{

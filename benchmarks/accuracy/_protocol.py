@@ -154,7 +154,7 @@ def _fit_and_score(task):
 
 
 def _follow(model, bags):
-    """Let a single network score bags after each epoch; return what remembers the scores."""
+    """Let a network score bags after each epoch; return what remembers the scores."""
     if not isinstance(model, BaseNeuralBagClassifier):
         return None
     follower = EpochScores(model, bags)

@@ -4,10 +4,7 @@ import hashlib
 import json
 
 #: What has no influence on results, or is given by the fold, or stands for other parameters.
-_LEFT_OUT = {
-    *("random_state", "callbacks", "verbose", "n_jobs", "memory", "cache_size"),
-    *("steps", "estimators"),
-}
+_LEFT_OUT = {"random_state", "callbacks", "verbose", "n_jobs", "memory", "steps", "cache_size"}
 
 
 def describe(model):

@@ -373,7 +373,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         chunk_size = resolve_chunk_size(self.chunk_size, self.net_.device)
         outputs = run_network(network, bags, standardize, chunk_size)
         arrays = [output.to(own).numpy() for output in outputs]
-        finite = np.isfinite(arrays[0]).all(axis=1)
+        finite = np.isfinite(arrays[0]).all(axis=tuple(range(1, arrays[0].ndim)))
         if not finite.all():
             raise ValueError(
                 f"Bag {np.flatnonzero(~finite)[0]} has values too large for "

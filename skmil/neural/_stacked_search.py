@@ -14,7 +14,7 @@ from skmil.neural._dp_minn import DPMINNClassifier
 from skmil.neural._stack import Stacks
 
 #: What a stack can do, of parameters it cannot follow to any value; the rest must be off.
-_NEEDED = {"loss": "margin", "optimizer": "adam"}
+_NEEDED = {"loss": "margin", "optimizer": "adam", "n_members": 1}
 _OFF = (
     *("early_stopping", "callbacks", "max_instances", "data_parallel"),
     *("gradient_checkpointing", "mixed_precision", "net_params"),
@@ -35,7 +35,7 @@ class StackedGridSearchCV(GridSearchCV):
     ----------
     estimator : DPMINNClassifier
         The classifier itself, not a pipeline that ends in it. It and all candidates need an
-        integer `random_state`, ``loss="margin"`` and ``optimizer="adam"``;
+        integer `random_state`, ``loss="margin"``, ``optimizer="adam"`` and ``n_members=1``;
         `early_stopping`, `callbacks`, `max_instances`, `data_parallel`,
         `gradient_checkpointing`, `mixed_precision` and `net_params` have to stay off.
     param_grid : dict or list of dict

@@ -5,6 +5,7 @@ from skmil.nn._bag_network import BagNetwork
 from skmil.nn._calibration import scale_to_probability
 from skmil.nn._dp_minn import DPMINN, DynamicPooling
 from skmil.nn._encoder import Encoder
+from skmil.nn._ensemble import Ensemble, EnsembleLoss
 from skmil.nn._instance_net import InstanceNet
 from skmil.nn._losses import CrossEntropyLoss, DeepSupervisionLoss, MarginLoss
 from skmil.nn._mi_net import MINet
@@ -18,6 +19,8 @@ __all__ = [
     "DeepSupervisionLoss",
     "DynamicPooling",
     "Encoder",
+    "Ensemble",
+    "EnsembleLoss",
     "InstanceNet",
     "MINet",
     "MarginLoss",
