@@ -52,7 +52,7 @@ def main(argv=None):
     parser.add_argument("--to", type=Path, default=here)
     options = parser.parse_args(argv)
     rows = list(Results(options.results).read().values())
-    cells = summarise(rows)
+    cells = under_both_names(summarise(rows))
     for folder in ("tables", "figures"):
         (options.to / folder).mkdir(parents=True, exist_ok=True)
     tables = all_tables(cells)
@@ -62,6 +62,16 @@ def main(argv=None):
     text = "\n\n".join([introduction(rows), *map(markdown, tables)])
     (options.to / "tables.md").write_text(text + "\n", encoding="utf-8")
     draw(cells, options.to / "figures")
+
+
+def under_both_names(cells):
+    """Return the cells, those of both configurations also as the variant with T = 3."""
+    same = {
+        (data, f"{method}-t3", tuning): cell
+        for (data, method, tuning), cell in cells.items()
+        if method in CONFIGURATIONS
+    }
+    return same | cells
 
 
 def draw(cells, folder):

@@ -145,6 +145,12 @@ def test_an_ablation_shows_spread_and_printed_figures(made):
     assert read("loss")["printed, margin loss"]["tiger"] == "0.897"
 
 
+def test_the_defaults_are_the_variant_with_three_iterations(made):
+    read = made(rows_of("tiger", "dp-minn", np.full((5, 10), 8)))
+    assert read("T")["default, T = 3"]["tiger"] == "0.800 ± 0.000"
+    assert read("T")["paper's configuration, T = 3"]["tiger"] == tables.NONE
+
+
 def test_everything_is_made_of_nothing(made, tmp_path):
     read = made([])
     assert read("classics") == {}
