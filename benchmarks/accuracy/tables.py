@@ -28,8 +28,11 @@ NEWSGROUPS = (
 OTHERS = ("birds", "derived_colon_nuclei", "derived_ucsb_breast")
 GROUPS = {"classics": CLASSICS, "newsgroups": NEWSGROUPS, "others": OTHERS}
 TUNINGS = {"default": "default parameters", "nested": "parameters from inner cross-validation"}
-#: The rows of the tables of all methods; the rest is for the ablations.
-ROWS = [name for name in METHODS if not name.startswith(("dp-minn-t", "dp-minn-paper-"))]
+#: The rows of the tables of all methods, DP-MINN first; the rest is for the ablations.
+ROWS = sorted(
+    (name for name in METHODS if not name.startswith(("dp-minn-t", "dp-minn-paper-"))),
+    key=lambda name: not name.startswith("dp-minn"),
+)
 LEAKY = ("dp-minn-paper", "dp-minn", "dp-minn-ce", "mi-net", "mi-net-ds", "attention")
 #: What the ablations vary: the ends of the names of methods, and what they mean.
 T_VARIANTS = {f"-t{T}": f"T = {T}" for T in range(1, 6)}
@@ -104,10 +107,16 @@ def overview(cells, group, names, tuning):
     rows = []
     for method in ROWS:
         places = [(data, method, tuning) for data in names]
-        if not any(place in cells for place in places):
+        found = [cells.get(place) for place in places]
+        if not any(found):
             continue
+        label = METHODS[method].title
+        figures = [beside(cells, place) for place in places]
         means = [number(mean_of(cells, places))] if group != "others" else []
-        rows.append([METHODS[method].title, *(beside(cells, place) for place in places), *means])
+        if None not in found and len({cell.n_folds for cell in found}) == 1:
+            part = part_of(found[0])  # said once for all cells
+            label, figures = label + part, [figure.removesuffix(part) for figure in figures]
+        rows.append([label, *figures, *means])
     header = ["", *map(short, names), *(["mean"] if group != "others" else [])]
     title = f"{group.capitalize()}, {TUNINGS[tuning]}: accuracy (difference to the printed one)"
     return Table(name, title, header, rows)

@@ -108,6 +108,14 @@ def test_results_stand_beside_the_printed_figures(made):
     assert "fox" not in read("unrun")
 
 
+def test_a_row_that_is_the_same_part_everywhere_says_so_once(made):
+    part = np.full((1, 10), 7)
+    read = made([row for data in CLASSICS for row in rows_of(data, "em-dd", part)])
+    row = read("classics")["EM-DD, 10 of 50 folds"]
+    assert row["tiger"] == "0.700 (-0.030)"
+    assert row["mean"] == tables.NONE
+
+
 def test_the_leak_stands_beside_the_honest_figure(made, tmp_path):
     figures = {"accuracy_best_epoch": 0.95, "accuracy_best_threshold": 0.85}
     figures |= {"accuracy_best_both": 0.975, "auc_best_epoch": 0.99}
