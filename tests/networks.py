@@ -1,4 +1,4 @@
-"""Plain NumPy versions of what networks share, and a check of their gradients."""
+"""Bags to train networks on, plain NumPy versions of what they share, a check of gradients."""
 
 import numpy as np
 import torch
@@ -8,6 +8,14 @@ from torch.autograd import gradcheck
 #: Three bags of six instances: the rows of each, and the bag of each row.
 ROWS = [[0, 1], [2, 3, 4], [5]]
 BAG_INDEX = torch.tensor([0, 0, 1, 1, 1, 2])
+
+
+def make_data(n_classes=2, n_bags=40, seed=0):
+    """Return bags of one to six instances, and classes that shift all of a bag's instances."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n_bags) % n_classes
+    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.5 * label for label in y]
+    return X, y
 
 
 def weights_of(layer):

@@ -195,7 +195,7 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
 
     With ``loss="margin"``, :meth:`transform` gives the squashed bag embeddings, of length p,
     those of all classes side by side; with ``loss="cross_entropy"``,
-    the weighted sums that enter the logistic layer.
+    the weighted sums that enter the logistic layer. Those of several members follow each other.
 
     References
     ----------

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from networks import make_data
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse as sp
 from scipy.special import expit, softmax
@@ -19,13 +20,6 @@ from skmil import functional as F
 from skmil.nn import scale_to_probability
 
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
-
-
-def make_data(n_classes=2, n_bags=40, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n_bags) % n_classes
-    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.5 * label for label in y]
-    return X, y
 
 
 def small(**params):

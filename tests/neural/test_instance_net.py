@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from networks import make_data
 from numpy.testing import assert_allclose
 from packing import naive_pool
 from scipy.special import expit, logit
@@ -10,13 +11,6 @@ from skmil.datasets import load_digit_bags
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
 POOLINGS = [("max", 1.0), ("mean", 1.0), ("lse", 1.0), ("lse", 6.0)]
 every_pooling = pytest.mark.parametrize(("pooling", "r"), POOLINGS)
-
-
-def make_data(n_classes=2, n_bags=40, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n_bags) % n_classes
-    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.5 * label for label in y]
-    return X, y
 
 
 def small(**params):

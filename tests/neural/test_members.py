@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from networks import make_data
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -20,13 +21,6 @@ KINDS = [
     {"probability": "length"},
     {"loss": "cross_entropy"},
 ]
-
-
-def make_data(n_classes=2, n_bags=40, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n_bags) % n_classes
-    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.0 * label for label in y]
-    return X, y
 
 
 def small(**params):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from networks import layers_of, weights_of
+from networks import layers_of, make_data, weights_of
 from numpy.testing import assert_allclose, assert_array_equal
 from packing import naive_pool
 from scipy.special import expit, log_softmax, logit, softmax
@@ -13,13 +13,6 @@ from skmil import MINetClassifier
 VARIANTS = ["plain", "deep_supervision", "residual"]
 SMALL = {"hidden_layer_sizes": (6, 6), "max_epochs": 5, "random_state": 0}
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
-
-
-def make_data(n_classes=2, n_bags=40, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n_bags) % n_classes
-    X = [rng.normal(size=(rng.integers(1, 7), 5)) + 1.5 * label for label in y]
-    return X, y
 
 
 def small(**params):
