@@ -7,7 +7,12 @@ from matplotlib.figure import Figure
 
 HONEST, LEAK, PRINTED = "#0072b2", "#d55e00", "#555555"
 #: The configurations of DP-MINN that the ablations vary, by the beginning of the method's name.
-CONFIGURATIONS = {"dp-minn": "default", "dp-minn-paper": "paper's configuration"}
+CONFIGURATIONS = {
+    "dp-minn": "default",
+    "dp-minn-single": "one network",
+    "dp-minn-paper": "paper's configuration",
+}
+_COLORS = (HONEST, "#56b4e9", LEAK)
 _STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -71,7 +76,7 @@ def draw_ablation(cells, path, variants, label=None):
             printed = [published(f"dp-minn{end}", data) for end in variants]
             axes.plot(places, printed, "_", color=PRINTED, ms=9, mew=2, label="printed")
             for (stem, name), color, shift in zip(
-                CONFIGURATIONS.items(), (HONEST, LEAK), (-0.12, 0.12), strict=True
+                CONFIGURATIONS.items(), _COLORS, (-0.2, 0.0, 0.2), strict=True
             ):
                 found = [cells.get((data, stem + end, "default")) for end in variants]
                 bars = np.nan_to_num(_values(found, "over_repeats"))
@@ -90,7 +95,7 @@ def _values(cells, name):
 
 def _legend(figure, panels):
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
 
 
 def _save(figure, path):

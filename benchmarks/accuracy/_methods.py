@@ -49,9 +49,13 @@ def _registered(entry):
     return Method(entry.title, lambda case: entry.build(case.sparse, case.seed))
 
 
-def _iterations(T):
-    """Return DP-MINN with its defaults but for the iterations of the pooling."""
-    return Method(f"DP-MINN T={T}", lambda case: DPMINNClassifier(T=T, random_state=case.seed))
+def _dp_minn(title, **changed):
+    """Return DP-MINN with its defaults but for some parameters."""
+    return Method(title, lambda case: DPMINNClassifier(**changed, random_state=case.seed))
+
+
+#: One network of the paper's widths in place of five narrower ones.
+SINGLE = {"n_members": 1, "hidden_layer_sizes": (256, 128, 64), "dropout": 0.5}
 
 
 def _forest(*statistics):
@@ -108,6 +112,7 @@ def _paper(loss, **changed):
             "routing_gradient": "full",
             "init": "paper",
             "dropout": 0.0,
+            "n_members": 1,
             "instance_dropout": 0.0,
             "scale": "standard",
             "optimizer": "adam",  # whose weight decay is coupled
@@ -130,11 +135,14 @@ def _in_paper(data):
 
 METHODS = {
     **{name: _registered(entry) for name, entry in ESTIMATORS.items()},
-    # The one with the default T has the settings of "dp-minn", and is not run twice.
-    **{f"dp-minn-t{T}": _iterations(T) for T in range(1, 6)},
-    "dp-minn-x5": Method(
-        "5 x DP-MINN", lambda case: DPMINNClassifier(n_members=5, random_state=case.seed)
-    ),
+    # Those with the default T have the settings of another row, and are not run twice.
+    **{f"dp-minn-t{T}": _dp_minn(f"DP-MINN T={T}", T=T) for T in range(1, 6)},
+    "dp-minn-single": _dp_minn("DP-MINN single", **SINGLE),
+    "dp-minn-single-ce": _dp_minn("DP-MINN single CE", **SINGLE, loss="cross_entropy"),
+    **{
+        f"dp-minn-single-t{T}": _dp_minn(f"DP-MINN single T={T}", **SINGLE, T=T)
+        for T in range(1, 6)
+    },
     "dp-minn-paper": Method("DP-MINN paper", _paper("margin"), _in_paper),
     "dp-minn-paper-ce": Method("DP-MINN paper CE", _paper("cross_entropy"), _in_paper),
     **{

@@ -30,10 +30,14 @@ GROUPS = {"classics": CLASSICS, "newsgroups": NEWSGROUPS, "others": OTHERS}
 TUNINGS = {"default": "default parameters", "nested": "parameters from inner cross-validation"}
 #: The rows of the tables of all methods, DP-MINN first; the rest is for the ablations.
 ROWS = sorted(
-    (name for name in METHODS if not name.startswith(("dp-minn-t", "dp-minn-paper-"))),
+    (
+        name
+        for name in METHODS
+        if not name.startswith(("dp-minn-t", "dp-minn-single-", "dp-minn-paper-"))
+    ),
     key=lambda name: not name.startswith("dp-minn"),
 )
-LEAKY = ("dp-minn-paper", "dp-minn", "dp-minn-ce", "mi-net", "mi-net-ds", "attention")
+LEAKY = ("dp-minn-paper", "dp-minn", "dp-minn-single", "mi-net", "mi-net-ds", "attention")
 #: What the ablations vary: the ends of the names of methods, and what they mean.
 T_VARIANTS = {f"-t{T}": f"T = {T}" for T in range(1, 6)}
 LOSS_VARIANTS = {"": "margin loss", "-ce": "cross-entropy"}
@@ -68,7 +72,7 @@ def main(argv=None):
 
 
 def under_both_names(cells):
-    """Return the cells, those of both configurations also as the variant with T = 3."""
+    """Return the cells, those of each configuration also as the variant with T = 3."""
     same = {
         (data, f"{method}-t3", tuning): cell
         for (data, method, tuning), cell in cells.items()

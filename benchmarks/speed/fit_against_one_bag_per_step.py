@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from skmil import Bags, DPMINNClassifier
 from skmil.bags import take_rows
@@ -36,7 +37,8 @@ from skmil.neural._loader import BagLoader, evenly_spread
 from skmil.neural._standardize import Standardizer, fit_scaler
 from skmil.nn import DPMINN, MarginLoss, scale_to_probability
 
-SETTINGS = DPMINNClassifier()
+#: One network of the paper's widths, so that the loops have one to train.
+SETTINGS = DPMINNClassifier((256, 128, 64), n_members=1, dropout=0.5)
 #: The learning rate of the paper for Musk, for steps of one bag.
 PAPER_RATE = 5e-4
 
@@ -202,7 +204,7 @@ def main():
     epochs = options.epochs
 
     def estimator(seed=0):
-        return DPMINNClassifier(max_epochs=epochs, random_state=seed, device="cpu")
+        return clone(SETTINGS).set_params(max_epochs=epochs, random_state=seed, device="cpu")
 
     def loop(kind, **settings):
         return lambda seed=0: kind(epochs, seed, **settings)

@@ -3,7 +3,7 @@
 With the same seed such classifiers start from the same random weights, but for one factor,
 see the same bags in the same order, and drop the same units. So a step encodes its instances for
 all of them by batched matrix products, and one Adam, which treats every number by itself, updates
-all weights.
+all weights. Of classifiers with several networks each, the first, second, ... drop the same units.
 """
 
 import copy
@@ -25,8 +25,9 @@ from skmil.nn import MarginLoss
 
 #: In what the candidates of a stack may differ.
 _STACKED = {"T", "margin_positive", "margin_negative"}
-#: How many networks a stack has at most; larger ones take more memory and were not faster.
-_MOST_MEMBERS = 16
+#: How many networks a stack has, unless one candidate has more; larger stacks take more memory and
+#: were not faster.
+_MOST_NETWORKS = 16
 
 
 class Stacks:
@@ -44,25 +45,26 @@ class Stacks:
         self._all = X
         self._times = {}  # of a candidate: its share of the seconds of each stack it was in
         self._trained = {}  # by training data and candidate
-        self._members = {}  # by what they share
+        self._stackable = {}  # by what they share
         for candidate in filter(_is_valid, candidates):
-            members = self._members.setdefault(_shared(candidate), {})
-            members[_key(candidate)] = candidate
+            together = self._stackable.setdefault(_shared(candidate), {})
+            together[_key(candidate)] = candidate
 
     def trained(self, candidate, X, y, sample_weight):
         """Return the candidate fitted to some of the bags, or raise what fitting it raises.
 
         None if it is not in a stack, or is to be fitted to all bags, as one candidate only is.
         """
-        members = self._members.get(_shared(candidate), {})
-        if X is self._all or _key(candidate) not in members:
+        together = self._stackable.get(_shared(candidate), {})
+        if X is self._all or _key(candidate) not in together:
             return None
         bags = check_bags(X)
         data = joblib.hash((bags.instances, bags.offsets, y, sample_weight))
         if (data, _key(candidate)) not in self._trained:
-            stack = sorted(members.items(), key=lambda item: item[1].T)
-            for first in range(0, len(stack), _MOST_MEMBERS):
-                self._train(stack[first : first + _MOST_MEMBERS], data, X, y, sample_weight)
+            stack = sorted(together.items(), key=lambda item: item[1].T)
+            most = max(1, _MOST_NETWORKS // candidate.n_members)
+            for first in range(0, len(stack), most):
+                self._train(stack[first : first + most], data, X, y, sample_weight)
         result = self._trained[data, _key(candidate)]
         result._record_training()
         return result
@@ -74,11 +76,11 @@ class Stacks:
     def _train(self, stack, data, X, y, sample_weight):
         start = time.perf_counter()
         trainer = StackTrainer(**stack[0][1].get_params(deep=False))
-        trainer.members = [clone(candidate) for _, candidate in stack]
+        trainer.candidates = [clone(candidate) for _, candidate in stack]
         trainer.fit(X, y, sample_weight=sample_weight)
         share = (time.perf_counter() - start) / len(stack)
-        for (key, _), member in zip(stack, trainer.members, strict=True):
-            self._trained[data, key] = member
+        for (key, _), candidate in zip(stack, trainer.candidates, strict=True):
+            self._trained[data, key] = candidate
             self._times.setdefault(key, []).append(share)
 
 
@@ -107,28 +109,32 @@ class StackTrainer(DPMINNClassifier):
     Its parameters are those of any of the classifiers. It is not fitted itself.
     """
 
-    members = ()
+    candidates = ()
 
     def _start_network(self, training_set):
         seed, networks = torch.initial_seed(), {}
-        for member in self.members:
-            if member.T not in networks:
+        for candidate in self.candidates:
+            if candidate.T not in networks:
                 torch.manual_seed(seed)
-                member.classes_ = self.classes_
-                networks[member.T] = member._start_network(training_set)
+                candidate.classes_ = self.classes_
+                networks[candidate.T] = candidate._start_network(training_set)
         return networks
 
     def _set_net(self, networks, device):
-        known = {*self.get_params(deep=False), "members"}
+        known = {*self.get_params(deep=False), "candidates"}
         fitted = {name: value for name, value in vars(self).items() if name not in known}
-        for member in self.members:
-            vars(member).update(copy.deepcopy(fitted))
-            member._set_net(copy.deepcopy(networks[member.T]), device)
+        for candidate in self.candidates:
+            vars(candidate).update(copy.deepcopy(fitted))
+            candidate._set_net(copy.deepcopy(networks[candidate.T]), device)
 
     def _run_epochs(self, training_set, n_epochs, *_):
-        margins = [(member.margin_positive, member.margin_negative) for member in self.members]
-        nets = [member.net_ for member in self.members]
+        nets = [candidate.net_ for candidate in self.candidates]
         stack = StackedNetwork([net.module_ for net in nets])
+        margins = [
+            (candidate.margin_positive, candidate.margin_negative)
+            for candidate in self.candidates
+            for _ in range(self.n_members)
+        ]
         make_optimizer, settings = OPTIMIZERS[self.optimizer]
         optimizer = make_optimizer(
             stack.parameters(),
@@ -146,7 +152,8 @@ class StackTrainer(DPMINNClassifier):
                 losses = loss(stack(batch.instances, batch.bag_index, batch.n_bags), target)
                 losses.sum().backward()
                 optimizer.step()
-                total = total + losses.detach().double() * batch.n_bags
+                means = losses.detach().double().unflatten(0, (len(nets), -1)).mean(1)
+                total = total + means * batch.n_bags
             schedule.step()
             for net, value in zip(nets, (total / len(training_set)).tolist(), strict=True):
                 net.history.new_epoch()
@@ -154,20 +161,23 @@ class StackTrainer(DPMINNClassifier):
         stack.write_back()
 
     def _record_training(self):
-        """Leave it to each member, as some may have diverged."""
+        """Leave it to each candidate, as some may have diverged."""
 
 
 class StackedNetwork(nn.Module):
-    """The encoders and poolings of several :class:`skmil.nn.DPMINN`.
+    """The encoders and poolings of several networks, or ensembles, of :class:`skmil.nn.DPMINN`.
 
     Parameters
     ----------
-    networks : list of DPMINN
-        Networks of the same widths and numbers of capsules, those of the same `T` side by side.
+    networks : list of BagNetwork
+        Networks with the same numbers of members, widths and capsules, those of the same `T` side
+        by side.
     """
 
     def __init__(self, networks):
         super().__init__()
+        self._n_members = len(networks[0].members)
+        networks = [member for network in networks for member in network.members]
         self._layers = [
             layers
             for layers in zip(*(network.encoder for network in networks), strict=True)
@@ -185,10 +195,11 @@ class StackedNetwork(nn.Module):
 
     def forward(self, instances, bag_index, n_bags):
         """Return the squared lengths of the capsules, (n_bags, n_networks, n_capsules)."""
+        kept = self._kept_units(instances)
         x = instances.expand(sum(self._counts), -1, -1)  # (K, N, D)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if i and self._dropout:
-                x = x * dropout(x.new_ones(x.shape[1:]), self._dropout)  # the same for all
+                x = (x.unflatten(0, (-1, self._n_members)) * kept[i - 1]).flatten(0, 1)
             x = torch.baddbmm(bias.unsqueeze(1), x, weight).relu_()
         lengths = []
         for T, part in zip(self._Ts, x.split(self._counts), strict=True):
@@ -199,6 +210,17 @@ class StackedNetwork(nn.Module):
             )
             lengths.append(squared_length(pooled).unflatten(1, (-1, self._n_capsules)))
         return torch.cat(lengths, dim=1)
+
+    def _kept_units(self, instances):
+        """Return the factors of each inner layer's units, (n_members, n_instances, width).
+
+        They are drawn in the order in which an ensemble draws them, one member after the other.
+        """
+        if not self._dropout:
+            return []
+        ones = [instances.new_ones(len(instances), weight.shape[1]) for weight in self.weights[1:]]
+        drawn = [[dropout(x, self._dropout) for x in ones] for _ in range(self._n_members)]
+        return [torch.stack(factors) for factors in zip(*drawn, strict=True)]
 
     @torch.no_grad()
     def write_back(self):

@@ -14,7 +14,7 @@ from skmil.neural._dp_minn import DPMINNClassifier
 from skmil.neural._stack import Stacks
 
 #: What a stack can do, of parameters it cannot follow to any value; the rest must be off.
-_NEEDED = {"loss": "margin", "optimizer": "adam", "n_members": 1}
+_NEEDED = {"loss": "margin", "optimizer": "adam"}
 _OFF = (
     *("early_stopping", "callbacks", "max_instances", "data_parallel"),
     *("gradient_checkpointing", "mixed_precision", "net_params"),
@@ -28,16 +28,16 @@ class StackedGridSearchCV(GridSearchCV):
     :class:`skmil.DPMINNClassifier`, with the same results to rounding in less time. Candidates
     that differ only in `T`, `margin_positive` and `margin_negative` start from the same random
     weights, see the same bags in the same order, and drop the same units and instances, so they
-    are trained as one stacked network, up to 16 at a time. Candidates that differ in anything else
-    are trained in different stacks.
+    are trained as one stacked network, up to 16 networks at a time. Candidates that differ in
+    anything else are trained in different stacks.
 
     Parameters
     ----------
     estimator : DPMINNClassifier
         The classifier itself, not a pipeline that ends in it. It and all candidates need an
-        integer `random_state`, ``loss="margin"``, ``optimizer="adam"`` and ``n_members=1``;
-        `early_stopping`, `callbacks`, `max_instances`, `data_parallel`,
-        `gradient_checkpointing`, `mixed_precision` and `net_params` have to stay off.
+        integer `random_state`, ``loss="margin"`` and ``optimizer="adam"``; `early_stopping`,
+        `callbacks`, `max_instances`, `data_parallel`, `gradient_checkpointing`,
+        `mixed_precision` and `net_params` have to stay off.
     param_grid : dict or list of dict
         Names of parameters with lists of values to try, or several such grids.
     scoring : str, callable, list, tuple or dict, default=None

@@ -3,7 +3,7 @@
 from skmil.nn._attention import AttentionMIL, AttentionPooling
 from skmil.nn._bag_network import BagNetwork
 from skmil.nn._calibration import scale_to_probability
-from skmil.nn._dp_minn import DPMINN, DynamicPooling
+from skmil.nn._dp_minn import DPMINN, DPMINNEnsemble, DynamicPooling
 from skmil.nn._encoder import Encoder
 from skmil.nn._ensemble import Ensemble, EnsembleLoss
 from skmil.nn._instance_net import InstanceNet
@@ -16,6 +16,7 @@ __all__ = [
     "AttentionPooling",
     "BagNetwork",
     "CrossEntropyLoss",
+    "DPMINNEnsemble",
     "DeepSupervisionLoss",
     "DynamicPooling",
     "Encoder",

@@ -68,3 +68,8 @@ class BagNetwork(nn.Module, ABC):
             As from :meth:`pool`.
         """
         return self.pool(self.embed(instances), bag_index, n_bags)
+
+    @property
+    def members(self) -> list[BagNetwork]:
+        """The networks it consists of, itself unless it is an :class:`Ensemble`."""
+        return [self]

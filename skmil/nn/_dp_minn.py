@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,9 @@ from skmil.functional import (
 )
 from skmil.nn._bag_network import BagNetwork
 from skmil.nn._encoder import Encoder
+from skmil.nn._ensemble import Ensemble
 
-__all__ = ["DPMINN", "DynamicPooling"]
+__all__ = ["DPMINN", "DPMINNEnsemble", "DynamicPooling"]
 
 
 class DynamicPooling(nn.Module):
@@ -122,11 +124,27 @@ class DPMINN(BagNetwork):
         weights : Tensor of shape (n_instances, n_capsules)
             Instance weights.
         """
-        pooled, weights = self.pooling(embedded, bag_index, n_bags)  # (B, K, D)
+        pooled, weights = self.pooling(embedded, bag_index, n_bags)
+        return (*self.score(pooled), weights)
+
+    def score(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores and embeddings of bags from their weighted sums, as :meth:`pool` does.
+
+        Parameters
+        ----------
+        pooled : Tensor of shape (n_bags, n_capsules, n_dimensions)
+            The weighted sums of each bag's instance embeddings.
+
+        Returns
+        -------
+        scores : Tensor of shape (n_bags, n_capsules) or (n_bags, n_logits)
+            Squared lengths, or logits.
+        embeddings : Tensor of shape (n_bags, n_capsules, n_dimensions)
+            Bag embeddings.
+        """
         if self.head is None:
-            return squared_length(pooled), squash(pooled), weights
-        logits: Tensor = self.head(pooled.flatten(1))
-        return logits, pooled, weights
+            return squared_length(pooled), squash(pooled)
+        return self.head(pooled.flatten(1)), pooled
 
     @property
     def embedding_size(self) -> int:
@@ -140,3 +158,35 @@ class DPMINN(BagNetwork):
         per_unit = factor.repeat_interleave(layer.out_features // self.n_capsules)
         layer.weight.mul_(per_unit.unsqueeze(1))
         layer.bias.mul_(per_unit)
+
+
+class DPMINNEnsemble(Ensemble):
+    """Several :class:`DPMINN` side by side, whose capsules are pooled together.
+
+    Parameters
+    ----------
+    networks : iterable of DPMINN
+        The members, alike in all but their weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmil.nn import DPMINN, DPMINNEnsemble
+    >>> network = DPMINNEnsemble(DPMINN(n_features=10) for _ in range(5))
+    >>> bag_index = torch.tensor([0, 0, 1])
+    >>> scores, embeddings, weights = network(torch.ones(3, 10), bag_index, 2)
+    >>> scores.shape, embeddings.shape, weights.shape
+    (torch.Size([2, 5, 1]), torch.Size([2, 5, 1, 64]), torch.Size([3, 5, 1]))
+    """
+
+    def pool(self, embedded: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, ...]:
+        """Return the outputs of the members, stacked along the second axis."""
+        members = [cast("DPMINN", member) for member in self.members]
+        n_capsules = members[0].n_capsules
+        pooled, weights = members[0].pooling(embedded.flatten(1, 2), bag_index, n_bags)
+        pooled, weights = (x.unflatten(1, (-1, n_capsules)) for x in (pooled, weights))
+        scored = [
+            member.score(part) for member, part in zip(members, pooled.unbind(1), strict=True)
+        ]
+        scores, embeddings = (torch.stack(parts, dim=1) for parts in zip(*scored, strict=True))
+        return scores, embeddings, weights

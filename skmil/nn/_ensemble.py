@@ -38,23 +38,24 @@ class Ensemble(BagNetwork):
 
     def embed(self, instances: Tensor) -> Tensor:
         """Return what each member makes of the instances, (n_instances, n_members, ...)."""
-        return torch.stack([network.embed(instances) for network in self._members], dim=1)
+        return torch.stack([network.embed(instances) for network in self.members], dim=1)
 
     def pool(self, embedded: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, ...]:
         """Return the outputs of the members, stacked along the second axis."""
         outputs = [
             network.pool(part, bag_index, n_bags)
-            for network, part in zip(self._members, embedded.unbind(1), strict=True)
+            for network, part in zip(self.members, embedded.unbind(1), strict=True)
         ]
         return tuple(torch.stack(parts, dim=1) for parts in zip(*outputs, strict=True))
 
     @property
     def embedding_size(self) -> int:
         """Width of a bag embedding, that of all members together."""
-        return sum(cast("int", network.embedding_size) for network in self._members)
+        return sum(cast("int", network.embedding_size) for network in self.members)
 
     @property
-    def _members(self) -> list[BagNetwork]:
+    def members(self) -> list[BagNetwork]:
+        """The networks it consists of."""
         return [cast("BagNetwork", network) for network in self.networks]
 
 
@@ -76,7 +77,10 @@ class EnsembleLoss(nn.Module):
 
     def forward(self, outputs: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
         """Return the loss of a batch, whose outputs have the members along the second axis."""
-        members = zip(*(output.unbind(1) for output in outputs), strict=True)
-        losses = torch.stack([self.loss(member, target) for member in members])
-        total = losses.sum()
-        return losses.detach().mean() + (total - total.detach())
+        n_members = outputs[0].shape[1]
+        mean: Tensor = self.loss(  # to the loss, a bag seen by each of five members is five bags
+            [output.flatten(0, 1) for output in outputs],
+            [values.repeat_interleave(n_members) for values in target],
+        )
+        total = n_members * mean
+        return mean.detach() + (total - total.detach())

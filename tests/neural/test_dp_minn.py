@@ -19,7 +19,8 @@ from skmil import DPMINNClassifier, check_bags
 from skmil import functional as F
 from skmil.nn import scale_to_probability
 
-SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0}
+#: One network; several are in `test_members.py`.
+SMALL = {"hidden_layer_sizes": (8, 4), "n_members": 1, "max_epochs": 5, "random_state": 0}
 
 
 def small(**params):
@@ -195,7 +196,8 @@ def start_of(**params):
     """Return the layers of a network after one step that changes nothing."""
     X, y = make_data()
     still = {"max_epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
-    network = DPMINNClassifier(**still, random_state=0, **params).fit(X, y).net_.module_
+    classifier = DPMINNClassifier(n_members=1, **still, random_state=0, **params)
+    network = classifier.fit(X, y).net_.module_
     return [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
 
 

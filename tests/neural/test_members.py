@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmil import DPMINNClassifier
-from skmil.neural import StackedGridSearchCV
 from skmil.nn import DPMINN, CrossEntropyLoss, Ensemble, EnsembleLoss, MarginLoss
 
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0, "n_members": 3}
@@ -205,12 +204,6 @@ def test_pickles_and_tools():
     assert len(cross_val_score(small(), X, y, cv=3)) == 3
     search = GridSearchCV(small(max_epochs=2), {"n_members": [1, 2]}, cv=2).fit(X, y)
     assert search.best_params_["n_members"] in (1, 2)
-
-
-def test_a_stacked_search_refuses_members():
-    X, y = make_data()
-    with pytest.raises(ValueError, match="needs n_members to be 1, got 3"):
-        StackedGridSearchCV(small(), {"T": [1, 2]}).fit(X, y)
 
 
 @pytest.mark.parametrize("n_members", [0, 1.5])

@@ -73,6 +73,9 @@ def assert_same_search(stacked, plain):
         ({"learning_rate_decay": 1.0, "weight_decay": 0.0, "random_state": 7}, GRID),
         ({"instance_dropout": 0.0, "scale": "standard"}, GRID),
         ({"dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
+        ({"n_members": 3, "dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
+        ({"n_members": 2, "probability": "length", "instance_dropout": 0.2}, GRID),
+        ({"dropout": 0.4}, {"T": [1, 3], "n_members": [1, 2, 17]}),
         ({"probability": "length", "class_weight": {0: 1, 1: 3}}, GRID),
         ({}, {"T": [1, 3], "probability": ["relative", "length"]}),
         ({}, {"T": [1, 3], "dropout": [0.0, 0.5], "hidden_layer_sizes": [(5,), (9, 4)]}),
@@ -110,7 +113,7 @@ def test_scores_on_digits_are_equal_in_single_precision():
 
 
 def test_stacks_are_divided(monkeypatch):
-    monkeypatch.setattr(_stack, "_MOST_MEMBERS", 5)
+    monkeypatch.setattr(_stack, "_MOST_NETWORKS", 5)
     X, y = make_data()
     assert_same_search(*both(classifier(), GRID, X, y, cv=2))
 

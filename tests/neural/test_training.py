@@ -121,7 +121,8 @@ def test_checkpointing_changes_the_memory_only(Estimator, monkeypatch, dropout, 
     if chunk_size == 4:
         assert max(calls.training) == 4
     n_instances = sum(len(bag) for bag in X)
-    assert sum(calls.training) == 2 * 3 * n_instances  # forward, and again for the gradient
+    seen = n_instances * len(checkpointed.net_.module_.members)  # in an epoch
+    assert sum(calls.training) == 2 * 3 * seen  # forward, and again for the gradient
     for found, expected in zip(weights_of(checkpointed), weights_of(plain), strict=True):
         assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
     assert_allclose(checkpointed.loss_curve_, plain.loss_curve_, rtol=1e-9)
@@ -226,7 +227,7 @@ def test_bad_values_are_refused(name, value):
 def test_what_may_change_when_training_goes_on_takes_effect(monkeypatch):
     X, y = make_data()
     classifier = DPMINNClassifier(
-        **SMALL, warm_start=True, gradient_checkpointing=True, instance_dropout=0.0
+        **SMALL, n_members=1, warm_start=True, gradient_checkpointing=True, instance_dropout=0.0
     ).fit(X, y)
     calls = Calls(monkeypatch)
     classifier.set_params(chunk_size=3, max_instances=4).fit(X, y)
@@ -283,6 +284,7 @@ def test_training_leaves_instances_out_and_everything_else_sees_all(monkeypatch,
     bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
     calls = Calls(monkeypatch)
     params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
+    params["n_members"] = 1
     classifier = DPMINNClassifier(**SMALL, **params, instance_dropout=probability).fit(bags, y)
     kept = int(classifier.scaler_.n_samples_seen_.max())
     n_bags = 36
@@ -300,6 +302,7 @@ def test_training_sees_the_drawn_instances_and_everything_else_sees_all(monkeypa
     bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
     calls = Calls(monkeypatch)
     params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
+    params["n_members"] = 1
     classifier = DPMINNClassifier(**SMALL, **params, max_instances=2).fit(bags, y)
     kept = int(classifier.scaler_.n_samples_seen_.max())  # the scaler has all of them
     sizes = bags.bag_sizes

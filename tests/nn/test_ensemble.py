@@ -9,6 +9,7 @@ from skmil.nn import (
     AttentionMIL,
     CrossEntropyLoss,
     DeepSupervisionLoss,
+    DPMINNEnsemble,
     Ensemble,
     EnsembleLoss,
     InstanceNet,
@@ -16,19 +17,33 @@ from skmil.nn import (
     MINet,
 )
 
-NETWORKS = {
-    "DPMINN": (lambda: DPMINN(5, (8, 4), n_capsules=2), MarginLoss(relative=True)),
-    "MINet": (lambda: MINet(5, (8, 4), variant="deep_supervision"), DeepSupervisionLoss()),
-    "AttentionMIL": (lambda: AttentionMIL(5, (8, 4)), CrossEntropyLoss()),
-    "InstanceNet": (lambda: InstanceNet(5, (8, 4)), CrossEntropyLoss()),
+CASES = {
+    "DPMINN": (Ensemble, lambda: DPMINN(5, (8, 4), n_capsules=2), MarginLoss(relative=True)),
+    "MINet": (
+        Ensemble,
+        lambda: MINet(5, (8, 4), variant="deep_supervision"),
+        DeepSupervisionLoss(),
+    ),
+    "AttentionMIL": (Ensemble, lambda: AttentionMIL(5, (8, 4)), CrossEntropyLoss()),
+    "InstanceNet": (Ensemble, lambda: InstanceNet(5, (8, 4)), CrossEntropyLoss()),
+    "pooled together": (
+        DPMINNEnsemble,
+        lambda: DPMINN(5, (8, 4), n_capsules=3, T=2),
+        MarginLoss(relative=True),
+    ),
+    "pooled together, with a head": (
+        DPMINNEnsemble,
+        lambda: DPMINN(5, (8, 4), n_logits=1, routing_gradient="last"),
+        CrossEntropyLoss(),
+    ),
 }
 SIZES = [3, 1, 4]
 
 
-@pytest.fixture(params=NETWORKS)
-def members(request):
-    build, loss = NETWORKS[request.param]
-    return [build() for _ in range(3)], loss
+@pytest.fixture(params=CASES)
+def case(request):
+    kind, build, loss = CASES[request.param]
+    return kind, [build() for _ in range(3)], loss
 
 
 def batch():
@@ -36,10 +51,10 @@ def batch():
     return torch.randn(sum(SIZES), 5), bag_index, len(SIZES)
 
 
-def test_outputs_are_those_of_the_members(members):
-    networks, _ = members
+def test_outputs_are_those_of_the_members(case):
+    kind, networks, _ = case
     inputs = batch()
-    found = Ensemble(networks)(*inputs)
+    found = kind(networks)(*inputs)
     for m, network in enumerate(networks):
         expected = network(*inputs)
         assert len(found) == len(expected)
@@ -47,10 +62,10 @@ def test_outputs_are_those_of_the_members(members):
             assert_close(output[:, m], part)
 
 
-def test_the_loss_gives_each_member_the_gradient_it_has_by_itself(members):
-    networks, loss = members
+def test_the_loss_gives_each_member_the_gradient_it_has_by_itself(case):
+    kind, networks, loss = case
     inputs, target = batch(), (torch.tensor([0, 1, 1]), torch.tensor([1.0, 2.0, 0.5]))
-    mean = EnsembleLoss(loss)(Ensemble(networks)(*inputs), target)
+    mean = EnsembleLoss(loss)(kind(networks)(*inputs), target)
     mean.backward()
     losses = [loss(network(*inputs), target) for network in networks]
     assert_close(mean, torch.stack(losses).mean())
