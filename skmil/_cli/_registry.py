@@ -125,10 +125,10 @@ def _sil_svm(seed):
 
 
 ESTIMATORS = {
-    "dp-minn": Entry("DP-MINN", "network with dynamic pooling", _network("DPMINNClassifier")),
+    "dp-minn": Entry("DP-MINN", "networks with dynamic pooling", _network("DPMINNClassifier")),
     "dp-minn-length": Entry(
         "DP length",
-        "DP-MINN with the length of one embedding",
+        "DP-MINN with lengths of single embeddings",
         _network("DPMINNClassifier", probability="length"),
     ),
     "dp-minn-ce": Entry(

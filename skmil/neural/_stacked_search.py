@@ -28,8 +28,9 @@ class StackedGridSearchCV(GridSearchCV):
     :class:`skmil.DPMINNClassifier`, with the same results to rounding in less time. Candidates
     that differ only in `T`, `margin_positive` and `margin_negative` start from the same random
     weights, see the same bags in the same order, and drop the same units and instances, so they
-    are trained as one stacked network, up to 16 networks at a time. Candidates that differ in
-    anything else are trained in different stacks.
+    are trained as one stacked network, up to 16 networks at a time: three candidates of the five
+    networks that are the default, or 16 with ``n_members=1``. Candidates that differ in anything
+    else are trained in different stacks.
 
     Parameters
     ----------

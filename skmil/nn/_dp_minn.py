@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -168,6 +168,11 @@ class DPMINNEnsemble(Ensemble):
     networks : iterable of DPMINN
         The members, alike in all but their weights.
 
+    Raises
+    ------
+    ValueError
+        If members differ in their number of capsules or in their pooling.
+
     Examples
     --------
     >>> import torch
@@ -178,6 +183,15 @@ class DPMINNEnsemble(Ensemble):
     >>> scores.shape, embeddings.shape, weights.shape
     (torch.Size([2, 5, 1]), torch.Size([2, 5, 1, 64]), torch.Size([3, 5, 1]))
     """
+
+    def __init__(self, networks: Iterable[DPMINN]) -> None:
+        super().__init__(networks)
+        kinds = {_pooled_how(cast("DPMINN", member)) for member in self.members}
+        if len(kinds) != 1:
+            raise ValueError(
+                "DPMINNEnsemble needs members of the same n_capsules, T and routing_gradient, got "
+                f"{sorted(kinds)}. Use Ensemble for members that differ."
+            )
 
     def pool(self, embedded: Tensor, bag_index: Tensor, n_bags: int) -> tuple[Tensor, ...]:
         """Return the outputs of the members, stacked along the second axis."""
@@ -190,3 +204,7 @@ class DPMINNEnsemble(Ensemble):
         ]
         scores, embeddings = (torch.stack(parts, dim=1) for parts in zip(*scored, strict=True))
         return scores, embeddings, weights
+
+
+def _pooled_how(network: DPMINN) -> tuple[int, int, str]:
+    return network.n_capsules, network.pooling.T, network.pooling.routing_gradient

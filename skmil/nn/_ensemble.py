@@ -68,7 +68,7 @@ class EnsembleLoss(nn.Module):
     Parameters
     ----------
     loss : module
-        The loss of one network.
+        The loss of one network: a mean over bags, to each of which its own outputs count.
     """
 
     def __init__(self, loss: nn.Module) -> None:

@@ -73,6 +73,7 @@ def test_the_paper_has_no_settings_for_other_data():
 def test_the_same_settings_are_found_under_two_names():
     same = f"dp-minn-t{DPMINNClassifier().T}"
     assert describe(build(same)) == describe(build("dp-minn"))
+    assert describe(build("dp-minn-single-t3")) == describe(build("dp-minn-single"))
     assert describe(build("dp-minn-paper-t3")) == describe(build("dp-minn-paper"))
     assert describe(build("dp-minn-t1")) != describe(build("dp-minn-t2"))
 

@@ -69,10 +69,11 @@ def assert_same_search(stacked, plain):
     ("params", "grid"),
     [
         ({}, GRID),
+        ({"n_members": 1}, GRID),
         ({"routing_gradient": "last", "class_weight": "balanced", "scale": False}, GRID),
         ({"learning_rate_decay": 1.0, "weight_decay": 0.0, "random_state": 7}, GRID),
         ({"instance_dropout": 0.0, "scale": "standard"}, GRID),
-        ({"dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
+        ({"n_members": 1, "dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
         ({"n_members": 3, "dropout": 0.4, "hidden_layer_sizes": (9, 8, 4)}, GRID),
         ({"n_members": 2, "probability": "length", "instance_dropout": 0.2}, GRID),
         ({"dropout": 0.4}, {"T": [1, 3], "n_members": [1, 2, 17]}),
@@ -113,9 +114,17 @@ def test_scores_on_digits_are_equal_in_single_precision():
 
 
 def test_stacks_are_divided(monkeypatch):
-    monkeypatch.setattr(_stack, "_MOST_NETWORKS", 5)
+    monkeypatch.setattr(_stack, "_MOST_NETWORKS", 11)
+    sizes, train = [], _stack.Stacks._train
+
+    def noting(stacks, stack, *rest):
+        sizes.append(len(stack))
+        train(stacks, stack, *rest)
+
+    monkeypatch.setattr(_stack.Stacks, "_train", noting)
     X, y = make_data()
-    assert_same_search(*both(classifier(), GRID, X, y, cv=2))
+    assert_same_search(*both(classifier(n_members=2), GRID, X, y, cv=2))
+    assert sizes == [5, 5, 2] * 2  # 12 candidates of two networks each, in two folds
 
 
 def test_fit_parameters_scores_and_splitters_are_those_of_the_plain_search():

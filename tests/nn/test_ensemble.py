@@ -77,3 +77,11 @@ def test_the_loss_gives_each_member_the_gradient_it_has_by_itself(case):
 
 def test_embeddings_of_all_members_count():
     assert Ensemble([DPMINN(5, (8, 4), n_capsules=2), DPMINN(5, (8, 6))]).embedding_size == 14
+
+
+@pytest.mark.parametrize("changed", [{"T": 1}, {"routing_gradient": "last"}, {"n_capsules": 2}])
+def test_members_that_are_pooled_together_have_to_be_alike(changed):
+    with pytest.raises(ValueError, match="same n_capsules, T and routing_gradient, got"):
+        DPMINNEnsemble([DPMINN(5, (8, 4)), DPMINN(5, (8, 4), **changed)])
+    with pytest.raises(ValueError, match="same n_capsules"):
+        DPMINNEnsemble([])
