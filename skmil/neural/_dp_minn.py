@@ -66,9 +66,9 @@ class DPMINNClassifier(BagEmbeddingMixin, BaseNeuralBagClassifier):
         How many networks are trained side by side, from different weights and with different units
         dropped. The mean of their probabilities is more accurate than that of a single network,
         and depends less on the seed; time and memory grow with their number. With 1, training
-        takes about a third of the time, and a `dropout` of 0.5 is better. The networks are
-        ``net_.module_.members``; their losses are averaged in `loss_curve_`, and `early_stopping`
-        ends them together. It goes beyond the paper [2]_.
+        takes about a third of the time. The networks are ``net_.module_.members``; their losses
+        are averaged in `loss_curve_`, and `early_stopping` ends them together. It goes beyond the
+        paper [2]_.
     scale : {"auto", "standard", "rank"} or bool, default="auto"
         How to scale features, by the training instances. "standard", or True, gives them mean 0
         and variance 1. "rank" takes the mean of that, cut at 3, and of the normal score of the
