@@ -138,6 +138,7 @@ METHODS = {
     # Those with the default T have the settings of another row, and are not run twice.
     **{f"dp-minn-t{T}": _dp_minn(f"DP-MINN T={T}", T=T) for T in range(1, 6)},
     "dp-minn-single": _dp_minn("DP-MINN single", **SINGLE),
+    "dp-minn-wide": _dp_minn("DP-MINN wide", **{**SINGLE, "n_members": 5}),
     "dp-minn-single-ce": _dp_minn("DP-MINN single CE", **SINGLE, loss="cross_entropy"),
     **{
         f"dp-minn-single-t{T}": _dp_minn(f"DP-MINN single T={T}", **SINGLE, T=T)

@@ -92,5 +92,5 @@ def published(method, data):
     accuracy : float or None
         The accuracy, if there is one.
     """
-    name = method.replace("-paper", "").replace("-single", "")
+    name = method.replace("-paper", "").replace("-single", "").replace("-wide", "")
     return PUBLISHED.get(("dp-minn" if name == "dp-minn-t3" else name, data))
