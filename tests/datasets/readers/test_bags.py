@@ -25,10 +25,10 @@ TABLE = "bag,label,x\na,0,1\nb,1,2\n"
     [
         ("bags.csv", TABLE.encode()),
         ("Bags.v2.CSV", TABLE.encode()),
-        ("bags.csv.gz", gzip.compress(TABLE.encode())),
-        ("bags.CSV.GZ", gzip.compress(TABLE.encode())),
+        ("bags.csv.gz", gzip.compress(TABLE.encode(), mtime=0)),
+        ("bags.CSV.GZ", gzip.compress(TABLE.encode(), mtime=0)),
         ("bags.tsv", TABLE.replace(",", "\t").encode()),
-        ("bags.tsv.gz", gzip.compress(TABLE.replace(",", "\t").encode())),
+        ("bags.tsv.gz", gzip.compress(TABLE.replace(",", "\t").encode(), mtime=0)),
     ],
 )
 def test_the_suffix_says_how_to_read_a_table(tmp_path, name, content):
