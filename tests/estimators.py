@@ -29,3 +29,8 @@ def is_neural(Estimator):
     from skmil.neural._base import BaseNeuralBagClassifier
 
     return issubclass(Estimator, BaseNeuralBagClassifier)
+
+
+def uncalibrated(Estimator):
+    """Return the parameters with which a neural classifier trains nothing beside its net."""
+    return {"calibration_cv": None} if "calibration_cv" in Estimator().get_params() else {}

@@ -54,8 +54,13 @@ def _dp_minn(title, **changed):
     return Method(title, lambda case: DPMINNClassifier(**changed, random_state=case.seed))
 
 
-#: One network of the paper's widths in place of five narrower ones.
-SINGLE = {"n_members": 1, "hidden_layer_sizes": (256, 128, 64), "dropout": 0.5}
+#: One network of the paper's widths in place of five narrower ones, not calibrated.
+SINGLE = {
+    "n_members": 1,
+    "hidden_layer_sizes": (256, 128, 64),
+    "dropout": 0.5,
+    "calibration_cv": None,
+}
 
 
 def _forest(*statistics):
@@ -113,6 +118,7 @@ def _paper(loss, **changed):
             "init": "paper",
             "dropout": 0.0,
             "n_members": 1,
+            "calibration_cv": None,
             "instance_dropout": 0.0,
             "scale": "standard",
             "optimizer": "adam",  # whose weight decay is coupled
@@ -137,6 +143,7 @@ METHODS = {
     **{name: _registered(entry) for name, entry in ESTIMATORS.items()},
     # Those with the default T have the settings of another row, and are not run twice.
     **{f"dp-minn-t{T}": _dp_minn(f"DP-MINN T={T}", T=T) for T in range(1, 6)},
+    "dp-minn-uncalibrated": _dp_minn("DP-MINN uncalibrated", calibration_cv=None),
     "dp-minn-single": _dp_minn("DP-MINN single", **SINGLE),
     "dp-minn-wide": _dp_minn("DP-MINN wide", **{**SINGLE, "n_members": 5}),
     "dp-minn-single-ce": _dp_minn("DP-MINN single CE", **SINGLE, loss="cross_entropy"),

@@ -92,5 +92,7 @@ def published(method, data):
     accuracy : float or None
         The accuracy, if there is one.
     """
-    name = method.replace("-paper", "").replace("-single", "").replace("-wide", "")
+    name = method
+    for configuration in ("-paper", "-single", "-wide", "-uncalibrated"):
+        name = name.replace(configuration, "")
     return PUBLISHED.get(("dp-minn" if name == "dp-minn-t3" else name, data))

@@ -37,7 +37,11 @@ ROWS = sorted(
     ),
     key=lambda name: not name.startswith("dp-minn"),
 )
-LEAKY = ("dp-minn-paper", "dp-minn", "dp-minn-single", "mi-net", "mi-net-ds", "attention")
+#: Networks that are never calibrated, so that all their epochs have the same threshold.
+LEAKY = (
+    *("dp-minn-paper", "dp-minn-uncalibrated", "dp-minn-single"),
+    *("mi-net", "mi-net-ds", "attention"),
+)
 #: What the ablations vary: the ends of the names of methods, and what they mean.
 T_VARIANTS = {f"-t{T}": f"T = {T}" for T in range(1, 6)}
 LOSS_VARIANTS = {"": "margin loss", "-ce": "cross-entropy"}

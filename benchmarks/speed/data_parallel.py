@@ -40,7 +40,7 @@ def compare_losses():
     """Print the loss of each epoch, in the first process."""
     X, y = load_digit_bags(n_bags=201, random_state=0, return_X_y=True)
     settings = {"max_epochs": 10, "dropout": 0.0, "dtype": "float64", "device": "cpu"}
-    settings |= {"hidden_layer_sizes": (256, 128, 64), "n_members": 1}
+    settings |= {"hidden_layer_sizes": (256, 128, 64), "n_members": 1, "calibration_cv": None}
     classifier = DPMINNClassifier(random_state=0, **settings)
     one = classifier.fit(X, y).loss_curve_
     two = classifier.set_params(data_parallel=True).fit(X, y).loss_curve_

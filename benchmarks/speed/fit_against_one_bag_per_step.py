@@ -38,7 +38,7 @@ from skmil.neural._standardize import Standardizer, fit_scaler
 from skmil.nn import DPMINN, MarginLoss, scale_to_probability
 
 #: One network of the paper's widths, so that the loops have one to train.
-SETTINGS = DPMINNClassifier((256, 128, 64), n_members=1, dropout=0.5)
+SETTINGS = DPMINNClassifier((256, 128, 64), n_members=1, calibration_cv=None, dropout=0.5)
 #: The learning rate of the paper for Musk, for steps of one bag.
 PAPER_RATE = 5e-4
 

@@ -124,7 +124,8 @@ def pooling_over_encoder(device, runs, synchronize):
 def fitted(instances, sizes, device, **parameters):
     bags = Bags(instances[: sizes.sum()], np.concatenate([[0], np.cumsum(sizes)]))
     paper = {"hidden_layer_sizes": WIDTHS, "n_members": 1, "probability": "length", "dropout": 0}
-    settings = {**paper, "scale": "standard", "batch_size": 16, **parameters}
+    settings = {"calibration_cv": None, "scale": "standard", "batch_size": 16}
+    settings |= {**paper, **parameters}
     classifier = DPMINNClassifier(max_epochs=1, device=device, random_state=0, **settings)
     return classifier.fit(bags, np.arange(len(sizes)) % 2)
 

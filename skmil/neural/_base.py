@@ -41,7 +41,7 @@ _MAY_CHANGE = {
     *("max_epochs", "class_weight", "validation_fraction", "verbose", "warm_start"),
     *("random_state", "device", "callbacks", "net_params"),
     *("max_instances", "instance_dropout", "chunk_size", "gradient_checkpointing"),
-    *("mixed_precision", "data_parallel"),
+    *("mixed_precision", "data_parallel", "calibration_cv"),
 }
 
 
@@ -101,6 +101,9 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         """Return decision values from the network's scores: logits as they are."""
         return scores
 
+    def _calibrate(self, bags, codes, weight, team):
+        """Adapt decision values after the training; nothing by default."""
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Train on bags.
@@ -135,6 +138,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         # Weights average to 1, so that they change the mix of bags, not the size of steps.
         weight = weight / weight[kept].mean()
         self._train(bags, codes, weight, kept, held_out, self.max_epochs, resume, team)
+        self._calibrate(bags, codes, weight, team)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -200,7 +204,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
             For two classes the log-odds of ``classes_[1]``; else a score for each class,
             whose softmax is :meth:`predict_proba`.
         """
-        scores = self._scores_to_decision(self._run(self._checked(X))[0])
+        scores = self._decide(self._checked(X))
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict_proba(self, X):
@@ -220,6 +224,10 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         if scores.ndim == 1:
             return np.column_stack([expit(-scores), expit(scores)])
         return softmax(scores, axis=1)
+
+    def _decide(self, bags):
+        """Return decision values of shape (n_bags, 1) or (n_bags, n_classes)."""
+        return self._scores_to_decision(self._run(bags)[0])
 
     def _checked(self, X):
         """Return the bags to predict, after checking that there is a trained net."""
@@ -315,15 +323,24 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         )
         del training_bags  # where it is a copy, it has served
         validation_set = None if held_out is None else pack(bags[held_out], held_out)
-        seed = int(self._random_state.randint(np.iinfo(np.int32).max))
-        seed = seed if team is None else int(team.agree_on(seed))
+        seed = self._draw_seed(team)
         is_shown = self.verbose and (team is None or team.rank == 0)
-        title = type(self).__name__ if is_shown else None
+        title = self._title if is_shown else None
         with seeded(seed, device):
             if not resume:
                 self._set_net(self._start_network(training_set), device)
             self._run_epochs(training_set, n_epochs, validation_set, title, team)
         self._record_training()
+
+    def _draw_seed(self, team):
+        """Return a seed, the same in all processes that train together."""
+        seed = int(self._random_state.randint(np.iinfo(np.int32).max))
+        return seed if team is None else int(team.agree_on(seed))
+
+    @property
+    def _title(self):
+        """What stands before the progress bar."""
+        return type(self).__name__
 
     def _start_network(self, training_set):
         """Return the fresh network, adapted to the training bags."""
@@ -348,7 +365,7 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
 
     def _record_training(self):
         """Refuse weights that are not finite, and set the attributes that tell of the epochs."""
-        if not all(torch.isfinite(p).all() for p in self.net_.module_.parameters()):
+        if not self._is_finite():
             raise ValueError(
                 "Training diverged: the network has weights that are not finite. Lower "
                 f"learning_rate, which is {self.learning_rate}, or scale the features."
@@ -357,6 +374,10 @@ class BaseNeuralBagClassifier(BagClassifierMixin, BaseEstimator, ABC):
         self.n_iter_ = len(history)
         self.loss_curve_ = history[:, "train_loss"]
         self.validation_loss_curve_ = history[:, "valid_loss"] if self.early_stopping else None
+
+    def _is_finite(self):
+        """Return whether all weights of the network are finite."""
+        return all(torch.isfinite(p).all() for p in self.net_.module_.parameters())
 
     def _run(self, bags, exact=False):
         """Return the network's outputs for bags, each concatenated over the bags.

@@ -44,7 +44,7 @@ class Stacks:
     def __init__(self, candidates, X):
         self._all = X
         self._times = {}  # of a candidate: its share of the seconds of each stack it was in
-        self._trained = {}  # by training data and candidate
+        self._fitted = {}  # by training data and candidate
         self._stackable = {}  # by what they share
         for candidate in filter(_is_valid, candidates):
             together = self._stackable.setdefault(_shared(candidate), {})
@@ -53,20 +53,22 @@ class Stacks:
     def trained(self, candidate, X, y, sample_weight):
         """Return the candidate fitted to some of the bags, or raise what fitting it raises.
 
-        None if it is not in a stack, or is to be fitted to all bags, as one candidate only is.
+        None if it is not in a stack, if its stack could not be trained, or if it is to be fitted
+        to all bags, as one candidate only is.
         """
         together = self._stackable.get(_shared(candidate), {})
         if X is self._all or _key(candidate) not in together:
             return None
         bags = check_bags(X)
         data = joblib.hash((bags.instances, bags.offsets, y, sample_weight))
-        if (data, _key(candidate)) not in self._trained:
+        if (data, _key(candidate)) not in self._fitted:
             stack = sorted(together.items(), key=lambda item: item[1].T)
             most = max(1, _MOST_NETWORKS // candidate.n_members)
             for first in range(0, len(stack), most):
                 self._train(stack[first : first + most], data, X, y, sample_weight)
-        result = self._trained[data, _key(candidate)]
-        result._record_training()
+        result = self._fitted[data, _key(candidate)]
+        if result is not None:
+            result._record_training()
         return result
 
     def times_of(self, candidate):
@@ -77,10 +79,14 @@ class Stacks:
         start = time.perf_counter()
         trainer = StackTrainer(**stack[0][1].get_params(deep=False))
         trainer.candidates = [clone(candidate) for _, candidate in stack]
-        trainer.fit(X, y, sample_weight=sample_weight)
+        try:
+            trainer.fit(X, y, sample_weight=sample_weight)
+        except ValueError:  # by themselves, those that fail say why, and the others do not fail
+            self._fitted |= {(data, key): None for key, _ in stack}
+            return
         share = (time.perf_counter() - start) / len(stack)
         for (key, _), candidate in zip(stack, trainer.candidates, strict=True):
-            self._trained[data, key] = candidate
+            self._fitted[data, key] = candidate
             self._times.setdefault(key, []).append(share)
 
 
@@ -162,6 +168,17 @@ class StackTrainer(DPMINNClassifier):
 
     def _record_training(self):
         """Leave it to each candidate, as some may have diverged."""
+
+    @property
+    def _trained(self):
+        return self.candidates
+
+    def _twin_for_part(self, seed, note):
+        """Return a trainer of a network for each candidate, to be trained on some of the bags."""
+        self.net_ = self.candidates[0].net_  # all are trained as long as the first
+        twin = super()._twin_for_part(seed, note)
+        twin.candidates = [candidate._twin_for_part(seed, note) for candidate in self.candidates]
+        return twin
 
 
 class StackedNetwork(nn.Module):

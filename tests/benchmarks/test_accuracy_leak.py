@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from _leak import EpochScores, best_epoch, best_threshold
+from estimators import uncalibrated
 
 from skmil import DPMINNClassifier, MINetClassifier
 from skmil.datasets import make_bags
@@ -60,7 +61,8 @@ def test_scoring_every_epoch_does_not_change_the_training(Classifier):
     bags, y = make_bags(n_bags=24, random_state=0, return_X_y=True)
 
     def model():
-        return Classifier((8, 4), max_epochs=3, batch_size=4, dropout=0.5, random_state=1)
+        params = {"max_epochs": 3, "batch_size": 4, "dropout": 0.5, "random_state": 1}
+        return Classifier((8, 4), **params, **uncalibrated(Classifier))
 
     plain = model().fit(bags, y).decision_function(bags)
     followed = model()

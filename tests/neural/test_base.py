@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from estimators import is_neural, public_estimators
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose
 from sklearn.model_selection import cross_val_score
 
 from skmil import Bags, DPMINNClassifier
@@ -18,7 +18,15 @@ from skmil.datasets.readers import read_folder
 from skmil.neural import _base, _data
 
 NEURAL = [Estimator for Estimator in public_estimators() if is_neural(Estimator)]
-SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 4, "random_state": 0, "batch_size": 7}
+#: In float32 the results of a matrix product may depend on where in memory its rows lie.
+SMALL = {
+    "hidden_layer_sizes": (8, 4),
+    "max_epochs": 4,
+    "batch_size": 7,
+    "dtype": "float64",
+    "random_state": 0,
+}
+CLOSE = {"rtol": 0, "atol": 1e-9}
 SETTINGS = {
     "plain": {},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "max_epochs": 20},
@@ -66,12 +74,14 @@ def test_bags_on_the_disk_train_the_same_net(tmp_path, stays_on_disk, Estimator,
     stays_on_disk.clear()
     found = Estimator(**params).fit(stored, y)
     assert all(stays_on_disk)
-    assert len(stays_on_disk) == 1 + found.get_params()["early_stopping"]
-    assert found.loss_curve_ == expected.loss_curve_
-    assert found.validation_loss_curve_ == expected.validation_loss_curve_
-    assert_array_equal(found.decision_function(stored), expected.decision_function(bags))
+    n_parts = getattr(found, "calibration_cv", 0)  # left out in turn, after the training
+    assert len(stays_on_disk) == 1 + found.early_stopping + n_parts
+    assert_allclose(found.loss_curve_, expected.loss_curve_, **CLOSE)
+    if found.early_stopping:
+        assert_allclose(found.validation_loss_curve_, expected.validation_loss_curve_, **CLOSE)
+    assert_allclose(found.decision_function(stored), expected.decision_function(bags), **CLOSE)
     if hasattr(found, "transform"):
-        assert_array_equal(found.transform(stored), expected.transform(bags))
+        assert_allclose(found.transform(stored), expected.transform(bags), **CLOSE)
 
 
 @pytest.mark.parametrize("is_large", [False, True])
@@ -82,11 +92,9 @@ def test_cross_validation_on_the_disk_gives_the_scores_of_memory(tmp_path, monke
     classifier = DPMINNClassifier(**SMALL, max_instances=4)
     options = {"cv": 3, "scoring": "neg_log_loss"}
     expected = cross_val_score(classifier, bags, y, **options)
-    assert_array_equal(
-        cross_val_score(classifier, Bags.load(tmp_path / "bags"), y, **options), expected
-    )
-    copied = Bags.load(tmp_path / "bags", mmap_mode="c")
-    assert_array_equal(cross_val_score(classifier, copied, y, **options), expected)
+    for mode in ("r", "c"):
+        stored = Bags.load(tmp_path / "bags", mmap_mode=mode)
+        assert_allclose(cross_val_score(classifier, stored, y, **options), expected, **CLOSE)
 
 
 @pytest.fixture

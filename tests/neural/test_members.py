@@ -14,7 +14,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skmil import DPMINNClassifier
 from skmil.nn import DPMINN, CrossEntropyLoss, Ensemble, EnsembleLoss, MarginLoss
 
-SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 5, "random_state": 0, "n_members": 3}
+SMALL = {
+    "hidden_layer_sizes": (8, 4),
+    "n_members": 3,
+    "calibration_cv": None,
+    "max_epochs": 5,
+    "random_state": 0,
+}
 KINDS = [
     {"probability": "relative"},
     {"probability": "length"},
@@ -170,6 +176,7 @@ def test_a_bag_has_the_same_score_in_any_company_and_order():
     [  # in full batches of float64, where weights equal repetitions
         DPMINNClassifier(
             n_members=2,
+            calibration_cv=None,
             max_epochs=30,
             batch_size=1000,
             dropout=0.0,

@@ -31,7 +31,9 @@ def test_musk1_on_its_published_folds():
 @pytest.mark.parametrize("name", ["musk1", "news_sci_space"])
 def test_training_starts_unsaturated_on_raw_descriptors_and_on_tf_idf(name):
     bags, y, _ = load(name)
-    start = DPMINNClassifier(max_epochs=1, learning_rate=1e-12, random_state=0).fit(bags, y)
+    start = DPMINNClassifier(
+        max_epochs=1, learning_rate=1e-12, calibration_cv=None, random_state=0
+    ).fit(bags, y)
     p = start.predict_proba(bags)[:, 1]
     assert p.mean() == pytest.approx(0.5, abs=0.01)
     assert 0.2 < np.median(p) < 0.8

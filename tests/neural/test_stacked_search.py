@@ -20,7 +20,10 @@ from skmil.datasets import load_digit_bags
 from skmil.neural import StackedGridSearchCV, _stack
 
 GRID = {"T": [3, 1, 2], "margin_positive": [0.9, 0.7], "margin_negative": [0.1, 0.3]}
-EXACT = {"hidden_layer_sizes": (12, 6), "max_epochs": 15, "batch_size": 7, "dtype": "float64"}
+EXACT = {"hidden_layer_sizes": (12, 6), "max_epochs": 8, "batch_size": 7, "dtype": "float64"}
+#: Calibrated candidates take twice the time, so most tests have others.
+EXACT["calibration_cv"] = None
+CALIBRATED = {"calibration_cv": 3, "n_members": 2, "max_epochs": 5}
 
 
 def make_data(n_bags=40, seed=0, n_classes=2):
@@ -84,6 +87,9 @@ def assert_same_search(stacked, plain):
         ({}, {"T": [1, 3], "instance_dropout": [0.0, 0.5], "scale": ["rank", True]}),
         ({}, {"T": [1, 3], "hidden_layer_sizes": [(8,), (9, 4)], "learning_rate": [1e-3, 1e-2]}),
         ({}, [{"T": [2, 2]}, {"margin_positive": [0.8], "random_state": [0, 1]}]),
+        (CALIBRATED, GRID),
+        ({**CALIBRATED, "class_weight": "balanced"}, {"T": [1, 3], "n_members": [1, 3]}),
+        (CALIBRATED, {"T": [1, 3], "calibration_cv": [None, 2, 5]}),
     ],
 )
 def test_every_candidate_predicts_as_if_fitted_alone(params, grid):
@@ -213,11 +219,12 @@ def test_the_bar_of_the_last_fit_has_the_name_of_the_classifier():
         {"learning_rate": [1e-3, 1.7e308], "margin_positive": [0.8, 0.9]},
     ],
 )
-def test_candidates_that_cannot_be_fitted_fail_alone(grid):
+@pytest.mark.parametrize("params", [{}, CALIBRATED])
+def test_candidates_that_cannot_be_fitted_fail_alone(grid, params):
     X, y = make_data()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        stacked, plain = both(classifier(), grid, X, y, cv=2, refit=False)
+        stacked, plain = both(classifier(**params), grid, X, y, cv=2, refit=False)
     assert_same_search(stacked, plain)
     assert np.isnan(plain.cv_results_["mean_test_score"]).any()
     assert np.isfinite(plain.cv_results_["mean_test_score"]).any()

@@ -39,6 +39,9 @@ SMALL = {
     "random_state": 0,
     "dropout": 0.0,
 }
+#: One net for each classifier; the others are calibrated by two more.
+UNCALIBRATED = {**SMALL, "calibration_cv": None}
+CALIBRATED = {**SMALL, "calibration_cv": 2}
 
 
 def make_data(n_bags=33, seed=0):
@@ -52,10 +55,10 @@ def make_data(n_bags=33, seed=0):
 
 # What one process and two must do alike. 33 bags in steps of 8 leave one bag for the last step.
 ALIKE = {
-    "float32": DPMINNClassifier(**SMALL),
-    "float64": DPMINNClassifier(**SMALL, dtype="float64"),
-    "steps of one bag": DPMINNClassifier(**{**SMALL, "batch_size": 1}, dtype="float64"),
-    "cross-entropy": DPMINNClassifier(**SMALL, dtype="float64", loss="cross_entropy"),
+    "float32": DPMINNClassifier(**CALIBRATED),
+    "float64": DPMINNClassifier(**CALIBRATED, dtype="float64"),
+    "steps of one bag": DPMINNClassifier(**{**UNCALIBRATED, "batch_size": 1}, dtype="float64"),
+    "cross-entropy": DPMINNClassifier(**UNCALIBRATED, dtype="float64", loss="cross_entropy"),
     "attention": AttentionMILClassifier(**SMALL, dtype="float64", optimizer="sgd"),
     "deep supervision": MINetClassifier(
         **SMALL, dtype="float64", variant="deep_supervision", gradient_checkpointing=True
@@ -63,15 +66,15 @@ ALIKE = {
     "instances": InstanceNetClassifier(
         **SMALL, dtype="float64", callbacks=[GradientNormClipping(0.1)]
     ),
-    "max_instances": DPMINNClassifier(**SMALL, dtype="float64", max_instances=4),
-    "instance_dropout": DPMINNClassifier(**SMALL, dtype="float64", instance_dropout=0.3),
+    "max_instances": DPMINNClassifier(**UNCALIBRATED, dtype="float64", max_instances=4),
+    "instance_dropout": DPMINNClassifier(**UNCALIBRATED, dtype="float64", instance_dropout=0.3),
     "drawn, then left out": MINetClassifier(
         **SMALL, dtype="float64", max_instances=6, instance_dropout=0.5, scale="rank"
     ),
-    "the start of the paper": DPMINNClassifier(**SMALL, dtype="float64", init="paper"),
-    "class_weight": DPMINNClassifier(**SMALL, dtype="float64", class_weight={0: 1, 1: 5}),
+    "the start of the paper": DPMINNClassifier(**UNCALIBRATED, dtype="float64", init="paper"),
+    "class_weight": DPMINNClassifier(**CALIBRATED, dtype="float64", class_weight={0: 1, 1: 5}),
     "early stopping": DPMINNClassifier(
-        **{**SMALL, "max_epochs": 40},
+        **{**CALIBRATED, "max_epochs": 40},
         dtype="float64",
         early_stopping=True,
         n_iter_no_change=2,
@@ -88,12 +91,12 @@ def fit_alike(name, **parameters):
 def fit_sparse(**parameters):
     X, y = make_data()
     X = Bags(sp.csr_array(np.maximum(X.instances, 0)), X.offsets)
-    return DPMINNClassifier(**SMALL, dtype="float64", **parameters).fit(X, y)
+    return DPMINNClassifier(**UNCALIBRATED, dtype="float64", **parameters).fit(X, y)
 
 
 def fit_on_disk(folder, **parameters):
     _, y = make_data()
-    return DPMINNClassifier(**SMALL, max_instances=9, **parameters).fit(Bags.load(folder), y)
+    return DPMINNClassifier(**UNCALIBRATED, max_instances=9, **parameters).fit(Bags.load(folder), y)
 
 
 def go_on(**parameters):
@@ -111,7 +114,7 @@ def fit_unlike(rank, dropout=0.0, **parameters):
     before = torch.get_rng_state()
     with contextlib.redirect_stderr(io.StringIO()) as shown:
         classifier = DPMINNClassifier(
-            **{**SMALL, "random_state": seed, "max_epochs": 5, "dropout": dropout},
+            **{**UNCALIBRATED, "random_state": seed, "max_epochs": 5, "dropout": dropout},
             dtype="float64",
             early_stopping=True,
             verbose=1,
@@ -146,7 +149,7 @@ def step_of_torch(rank):
 def message_of_different(what, rank):
     """Pass something else in the second process."""
     X, y = make_data(12)
-    classifier = DPMINNClassifier(**SMALL, data_parallel=True)
+    classifier = DPMINNClassifier(**UNCALIBRATED, data_parallel=True)
     if what == "network":
         classifier.set_params(data_parallel=False, warm_start=True, random_state=rank).fit(X, y)
         classifier.set_params(data_parallel=True)
@@ -169,7 +172,7 @@ def message_of_failure(rank):
     X, y = make_data()
     callbacks = [FailInSecondEpoch()] if rank == 1 else None
     with pytest.raises((OSError, RuntimeError)) as caught:
-        DPMINNClassifier(**SMALL, data_parallel=True, callbacks=callbacks).fit(X, y)
+        DPMINNClassifier(**UNCALIBRATED, data_parallel=True, callbacks=callbacks).fit(X, y)
     return str(caught.value)
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from estimators import is_neural, public_estimators
+from estimators import is_neural, public_estimators, uncalibrated
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from torch import nn
@@ -16,6 +16,7 @@ from skmil.datasets import load_digit_bags
 NEURAL = [Estimator for Estimator in public_estimators() if is_neural(Estimator)]
 every_network = pytest.mark.parametrize("Estimator", NEURAL)
 SMALL = {"hidden_layer_sizes": (8, 4), "max_epochs": 3, "random_state": 0, "batch_size": 7}
+ONE_NET = {"n_members": 1, "calibration_cv": None}
 
 
 def make_data(n_bags=30, n_classes=2, seed=0):
@@ -114,6 +115,7 @@ def weights_of(classifier):
 def test_checkpointing_changes_the_memory_only(Estimator, monkeypatch, dropout, chunk_size):
     X, y = make_data()
     params = {**SMALL, "dtype": "float64", "dropout": dropout, "instance_dropout": 0.0}
+    params |= uncalibrated(Estimator)
     plain = Estimator(**params).fit(X, y)
     calls = Calls(monkeypatch)
     checkpointed = Estimator(**params, gradient_checkpointing=True, chunk_size=chunk_size)
@@ -131,6 +133,7 @@ def test_checkpointing_changes_the_memory_only(Estimator, monkeypatch, dropout, 
 def test_checkpointing_in_chunks_trains_with_dropout_and_repeats_itself():
     X, y = make_data(n_bags=60)
     params = {"gradient_checkpointing": True, "chunk_size": 4, "dropout": 0.2, "max_epochs": 30}
+    params |= ONE_NET
     first, second = (DPMINNClassifier(**{**SMALL, **params}).fit(X, y) for _ in range(2))
     assert first.score(X, y) > 0.9
     assert_array_equal(first.decision_function(X), second.decision_function(X))
@@ -227,7 +230,7 @@ def test_bad_values_are_refused(name, value):
 def test_what_may_change_when_training_goes_on_takes_effect(monkeypatch):
     X, y = make_data()
     classifier = DPMINNClassifier(
-        **SMALL, n_members=1, warm_start=True, gradient_checkpointing=True, instance_dropout=0.0
+        **SMALL, **ONE_NET, warm_start=True, gradient_checkpointing=True, instance_dropout=0.0
     ).fit(X, y)
     calls = Calls(monkeypatch)
     classifier.set_params(chunk_size=3, max_instances=4).fit(X, y)
@@ -284,7 +287,7 @@ def test_training_leaves_instances_out_and_everything_else_sees_all(monkeypatch,
     bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
     calls = Calls(monkeypatch)
     params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
-    params["n_members"] = 1
+    params |= ONE_NET
     classifier = DPMINNClassifier(**SMALL, **params, instance_dropout=probability).fit(bags, y)
     kept = int(classifier.scaler_.n_samples_seen_.max())
     n_bags = 36
@@ -302,7 +305,7 @@ def test_training_sees_the_drawn_instances_and_everything_else_sees_all(monkeypa
     bags = Bags(np.concatenate(X), np.cumsum([0, *map(len, X)]))
     calls = Calls(monkeypatch)
     params = {"early_stopping": True, "validation_fraction": 0.4, "scale": "standard"}
-    params["n_members"] = 1
+    params |= ONE_NET
     classifier = DPMINNClassifier(**SMALL, **params, max_instances=2).fit(bags, y)
     kept = int(classifier.scaler_.n_samples_seen_.max())  # the scaler has all of them
     sizes = bags.bag_sizes
