@@ -79,7 +79,9 @@ def main():
     if "OMP_NUM_THREADS" in os.environ:
         parser.error("OMP_NUM_THREADS is set, so that nothing would have two threads. Unset it.")
     bags, y = load(options.data)
-    model = DPMINNClassifier(max_epochs=options.epochs, random_state=0, device="cpu")
+    model = DPMINNClassifier(
+        max_epochs=options.epochs, calibration_cv=None, random_state=0, device="cpu"
+    )
     model.fit(bags, y)  # warm up
 
     def run(n_jobs=None):

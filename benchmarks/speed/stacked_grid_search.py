@@ -51,6 +51,7 @@ def main():
     parser.add_argument("data", help=".npz file")
     parser.add_argument("--dtype", default=DPMINNClassifier().dtype)
     parser.add_argument("--epochs", type=int, default=DPMINNClassifier().max_epochs)
+    parser.add_argument("--calibration-cv", type=int, help="parts; none unless given")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -61,7 +62,11 @@ def main():
         f"one thread, median of {options.runs} runs"
     )
     model = DPMINNClassifier(
-        max_epochs=options.epochs, dtype=options.dtype, random_state=0, device="cpu"
+        max_epochs=options.epochs,
+        calibration_cv=options.calibration_cv,
+        dtype=options.dtype,
+        random_state=0,
+        device="cpu",
     )
     searches = [Search(model, GRID, cv=5) for Search in (GridSearchCV, StackedGridSearchCV)]
     times = []
