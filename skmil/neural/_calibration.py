@@ -1,16 +1,18 @@
 """Calibration in the large: a shift of the scores that makes probabilities right on average."""
 
+import copy
 from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import root
-from scipy.special import softmax
+from scipy.optimize import minimize, root
+from scipy.special import log_softmax, softmax
 from sklearn.model_selection import StratifiedKFold
 from skorch.callbacks import GradientNormClipping, LRScheduler, ParamMapper
 
 from skmil._sklearn import Interval
 from skmil.neural._base import count_logits
+from skmil.neural._standardize import name_of_scaling
 
 
 class CalibrationMixin:
@@ -32,6 +34,8 @@ class CalibrationMixin:
 
     def _calibrate(self, bags, codes, weight, team):
         """Shift the scores by those of bags that networks trained on the others have not seen."""
+        for model in self._trained:
+            model.intercept_ = np.zeros(count_logits(len(self.classes_)))
         if self.calibration_cv is None:
             return
         seed = self._draw_seed(team)
@@ -42,7 +46,8 @@ class CalibrationMixin:
         scores = [[] for _ in self._trained]
         for k, (kept, out) in enumerate(parts):
             twin = self._twin_for_part(int(seeds[k]), f"part {k + 1} of {len(parts)}")
-            twin.fit(bags[kept], self.classes_[codes[kept]], weight[kept])
+            # The bags are what a subclass has made of them, so its own `fit` is not called again.
+            super(CalibrationMixin, twin).fit(bags[kept], self.classes_[codes[kept]], weight[kept])
             for model, of_model in zip(twin._trained, scores, strict=True):
                 of_model.append(model._decide(bags[out]))
         order = np.concatenate([out for _, out in parts])
@@ -57,22 +62,22 @@ class CalibrationMixin:
 
     def _twin_for_part(self, seed, note):
         """Return a classifier with one such network, to be trained as long on some of the bags."""
-        epochs = len(self.net_.history)
-        if self.early_stopping:
-            epochs = dict(self.net_.callbacks_)["early_stopping"].best_epoch_
-        changed = {
-            "n_members": 1,
-            "calibration_cv": None,
-            "max_epochs": int(epochs),
-            "early_stopping": False,
-            "warm_start": False,
-            "class_weight": None,  # part of the bag weights by now
-            "callbacks": [c for c in self.callbacks or () if _shapes_training(c)],
-            "device": self.net_.device,
-            "random_state": seed,
-        }
-        twin = type(self)(**{**self.get_params(deep=False), **changed})
-        twin._note = note
+        stopping = dict(self.net_.callbacks_).get("early_stopping")
+        epochs = getattr(stopping, "best_epoch_", 0) or len(self.net_.history)
+        twin = copy.copy(self)  # not built anew: subclasses may have other parameters
+        vars(twin).update(
+            n_members=1,
+            calibration_cv=None,
+            max_epochs=int(epochs),
+            early_stopping=False,
+            warm_start=False,
+            class_weight=None,  # part of the bag weights by now
+            scale=name_of_scaling(self.scaler_),  # "auto" could mean another for fewer bags
+            callbacks=[c for c in self.callbacks or () if _shapes_training(c)],
+            device=self.net_.device,
+            random_state=seed,
+            _note=note,
+        )
         return twin
 
     @property
@@ -110,7 +115,7 @@ def parts_to_leave_out(codes, weight, n_classes, n_parts, seed):
 
 
 def fit_intercept(scores, codes, weight):
-    """Return the shift of scores under which the classes are most likely.
+    """Return the shift of scores under which the labels are most likely.
 
     With it, mean probabilities are the shares of the classes, but for a standard normal prior on
     the shift of each class, which counts as much as a few bags.
@@ -134,7 +139,11 @@ def fit_intercept(scores, codes, weight):
     logs = logs.astype(float)
     present = np.eye(logs.shape[1])[codes]
 
-    def slope(shift):  # of the negative logarithm of likelihood and prior
+    def objective(shift):  # the negative logarithm of likelihood and prior
+        log_p = log_softmax(logs + shift, axis=1)
+        return shift @ shift / 2 - weight @ (present * log_p).sum(axis=1)
+
+    def slope(shift):
         p = softmax(logs + shift, axis=1)
         return shift + weight @ (p - present)
 
@@ -143,11 +152,23 @@ def fit_intercept(scores, codes, weight):
         return np.diag(1 + weight @ p) - (p.T * weight) @ p
 
     start = np.zeros(logs.shape[1])
-    shift = root(slope, start, jac=curvature, options={"xtol": 1e-12}).x
+    rough = minimize(
+        objective, start, jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-4}
+    ).x
+    exact = root(slope, rough, jac=curvature, options={"xtol": 1e-12}).x
+    shift = min(exact, rough, key=lambda x: abs(slope(x)).max())
     return shift[1:] - shift[:1] if is_binary else shift
 
 
 def _shapes_training(callback):
-    """Return whether a callback, perhaps with a name, has a say in how weights are updated."""
+    """Return whether a callback, perhaps with a name, has a say in how weights are updated.
+
+    It may be a class, too. Schedules that follow something else than the training loss have
+    nothing to follow without held-out bags.
+    """
     callback = callback[1] if isinstance(callback, tuple) else callback
-    return isinstance(callback, (LRScheduler, GradientNormClipping, ParamMapper))
+    kind = callback if isinstance(callback, type) else type(callback)
+    follows = getattr(callback, "monitor", "train_loss")
+    return issubclass(kind, (LRScheduler, GradientNormClipping, ParamMapper)) and (
+        follows == "train_loss"
+    )

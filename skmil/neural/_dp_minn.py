@@ -72,15 +72,18 @@ class DPMINNClassifier(CalibrationMixin, BagEmbeddingMixin, BaseNeuralBagClassif
         ends them together. It goes beyond the paper [2]_.
     calibration_cv : int or None, default=5
         Into how many parts the training bags are divided to calibrate the probabilities. For each
-        part a single network is trained on the others, as long as those of `n_members`, and scores
-        the bags of the part. Then `intercept_` is added to all scores, such that the mean
-        probabilities of these bags, which their network has not seen, are the shares of the
-        classes (by weight, if bags have weights). Fewer parts are taken if a class has fewer bags,
-        and scores stay as they are if it has one. :meth:`partial_fit` leaves `intercept_` as it
-        is. Of `callbacks`, these networks have those of the classes ``LRScheduler``,
-        ``GradientNormClipping`` and ``ParamMapper`` only, so that nothing is logged or saved more
-        than once. It takes more than half of the time of :meth:`fit`; None adds nothing to scores.
-        It goes beyond the paper [3]_.
+        part a single network is trained on the others, for as many epochs as those of `n_members`,
+        and scores the bags of the part. Then `intercept_` is added to all scores, such that the
+        mean probabilities of these bags, which their network has not seen, are about the shares
+        of the classes, by `sample_weight` times `class_weight`. Fewer parts are taken if a class
+        has fewer bags with a weight, and scores stay as they are if it has fewer than two.
+        :meth:`partial_fit` leaves `intercept_` as it is; with `warm_start` each call finds it anew,
+        by networks that are trained from the start for all epochs so far, and `calibration_cv` may
+        change in between. Of `callbacks`, these networks have those of the classes
+        ``LRScheduler``, by the training loss or none, ``GradientNormClipping`` and ``ParamMapper``
+        only, so that nothing is logged or saved more than once. It takes half of the time of
+        :meth:`fit` for large bags, two thirds for small ones; None adds nothing to scores. It goes
+        beyond the paper [3]_.
     scale : {"auto", "standard", "rank"} or bool, default="auto"
         How to scale features, by the training instances. "standard", or True, gives them mean 0
         and variance 1. "rank" takes the mean of that, cut at 3, and of the normal score of the

@@ -41,6 +41,13 @@ def fit_scaler(bags, bag_weight, scale="standard"):
     return _fit_moments(bags, weight)
 
 
+def name_of_scaling(scaler):
+    """Return the value of `scale` by which a scaler is fitted whatever the size of the data."""
+    if scaler is None:
+        return False
+    return "rank" if isinstance(scaler, RankScaler) else "standard"
+
+
 def _fit_ranks(bags, weight):
     """Rank the values of all instances that count, or of many evenly spread ones."""
     counting = np.flatnonzero(weight)

@@ -12,9 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import brentq
 from scipy.special import expit, softmax
 from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 
 from skmil import DPMINNClassifier
+from skmil.neural import _standardize
 from skmil.neural._calibration import fit_intercept, parts_to_leave_out
 
 SMALL = {"hidden_layer_sizes": (8, 4), "n_members": 2, "max_epochs": 4, "random_state": 0}
@@ -53,6 +55,15 @@ def test_the_shift_of_log_odds_is_the_root_of_its_equation(n, spread, offset, se
     found = fit_intercept(scores[:, None], y, weight)
     assert found.shape == (1,)
     assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_many_classes_far_apart_are_brought_together(seed):
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.arange(2000) % 20)
+    scores = 0.3 * rng.normal(size=(2000, 20)) + 20 * rng.normal(size=20)
+    p = softmax(scores + fit_intercept(scores, codes, np.ones(2000)), axis=1)
+    assert_allclose(p.mean(axis=0), 1 / 20, atol=0.05)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
@@ -127,7 +138,7 @@ def test_there_are_no_more_parts_than_bags_of_the_rarest_class(rarest, n_parts):
 )
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_the_intercept_comes_from_scores_of_bags_left_out(params, n_classes):
-    """The same, written out with nothing but public parts of the library."""
+    """The same, written out with public classifiers."""
     params = {**params, "dtype": "float64"}
     X, y = make_data(n_classes=n_classes)
     labels = np.array(["a", "b", "c"])[y]
@@ -201,15 +212,51 @@ def test_networks_for_parts_train_up_to_the_epoch_that_early_stopping_goes_back_
     best = int(np.argmin(classifier.validation_loss_curve_)) + 1
     assert best < classifier.n_iter_
     assert epochs_of(twins) == [best] * 5
-    assert classifier.early_stopping
 
 
 def test_a_class_with_one_bag_leaves_scores_as_they_are(twins):
     X, y = make_data()
     y[y == 1] = np.arange(20) == 0
-    classifier = small().fit(X, y)
+    classifier = small(warm_start=True).fit(*make_data())
+    assert epochs_of(twins) == [4] * 5
+    assert classifier.intercept_ != 0
+    classifier.fit(X, y)
     assert_array_equal(classifier.intercept_, [0])
     assert not twins
+
+
+def test_nothing_is_left_of_a_calibration_before():
+    X, y = make_data()
+    classifier = small(warm_start=True).fit(X, y)
+    assert classifier.intercept_ != 0
+    classifier.set_params(calibration_cv=None).fit(X, y)
+    assert_array_equal(classifier.intercept_, [0])
+
+
+class Exponential(DPMINNClassifier):
+    """A subclass with parameters of its own, that transforms its bags."""
+
+    def __init__(self, random_state=None):
+        super().__init__((8, 4), n_members=2, max_epochs=4, random_state=random_state)
+
+    def fit(self, X, y):
+        return super().fit([np.exp(bag) for bag in X], y)
+
+
+def test_subclasses_are_calibrated_as_they_are():
+    X, y = make_data()
+    classifier = Exponential(random_state=0).fit(X, y)
+    expected = small().fit([np.exp(bag) for bag in X], y)
+    assert_array_equal(classifier.intercept_, expected.intercept_)
+    assert classifier.intercept_ != 0
+
+
+def test_networks_for_parts_scale_as_the_net_does(monkeypatch, twins):
+    X, y = make_data()
+    n_values = 5 * sum(map(len, X))
+    monkeypatch.setattr(_standardize, "_RANKED_VALUES", n_values - 1)
+    classifier = small().fit(X, y)
+    assert {type(twin.scaler_) for twin in twins} == {type(classifier.scaler_)} == {StandardScaler}
 
 
 def test_bags_without_weight_have_no_part_in_it():
@@ -246,11 +293,30 @@ class Recorder(Callback):
 def test_callbacks_are_called_for_the_net_only_unless_they_shape_the_training(twins):
     X, y = make_data()
     clipping = ("clipping", GradientNormClipping(1.0))
-    callbacks = [Recorder(), clipping, LRScheduler("StepLR", step_size=2)]
+    callbacks = [
+        Recorder(),
+        clipping,
+        LRScheduler("StepLR", step_size=2),
+        ("again", GradientNormClipping),
+    ]
+    Recorder.epochs = 0
     classifier = small(callbacks=callbacks).fit(X, y)
     assert Recorder.epochs == 4
     assert classifier.callbacks is callbacks
     assert [twin.callbacks for twin in twins] == [callbacks[1:]] * 5
+
+
+def test_schedules_that_follow_held_out_bags_are_left_out(twins):
+    X, y = make_data()
+    schedule = LRScheduler("ReduceLROnPlateau", monitor="valid_loss")
+    small(early_stopping=True, callbacks=[schedule]).fit(X, y)
+    assert [twin.callbacks for twin in twins] == [[]] * 5
+
+
+def test_early_stopping_may_be_switched_off_by_name(twins):
+    X, y = make_data()
+    small(early_stopping=True, net_params={"callbacks__early_stopping": None}).fit(X, y)
+    assert epochs_of(twins) == [4] * 5
 
 
 def test_progress_bars_tell_the_parts():
