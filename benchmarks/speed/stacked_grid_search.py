@@ -1,7 +1,7 @@
 """Compare a grid search in stacks with the plain one, from bags to the fitted best classifier.
 
     python benchmarks/speed/stacked_grid_search.py musk1.npz [--dtype float32] [--epochs 100]
-        [--runs 3]
+        [--calibration-cv 5] [--runs 3]
 
 12 candidates (four `T`, three margins) in 5 folds, once by `StackedGridSearchCV` and once by
 scikit-learn's `GridSearchCV`, with everything that belongs to a search: dividing the bags,
