@@ -24,6 +24,14 @@ def seeded(Estimator, **params):
     return estimator
 
 
+def brief(Estimator):
+    """Return a seeded estimator of few epochs, for what does not depend on how much is learnt."""
+    estimator = seeded(Estimator)
+    if "max_epochs" in estimator.get_params():
+        estimator.set_params(max_epochs=5)
+    return estimator
+
+
 def is_neural(Estimator):
     """Return whether the estimator is trained by mini-batches, in float32 by default."""
     from skmil.neural._base import BaseNeuralBagClassifier

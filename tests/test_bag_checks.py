@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from estimators import public_classifiers, public_estimators, seeded
+from estimators import brief, public_classifiers, public_estimators, seeded
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import (
@@ -52,7 +52,7 @@ def make_data(n_classes=2, n_bags=40, seed=0, bag_size=None):
 
 def fitted(Estimator, n_classes=2):
     X, y = make_data(n_classes)
-    return seeded(Estimator).fit(X, y)
+    return brief(Estimator).fit(X, y)
 
 
 def outputs(estimator, X):
@@ -153,11 +153,11 @@ def test_all_kinds_of_input_mean_the_same(Estimator, bag_size):
     if bag_size:
         kinds["3-D array"] = np.stack(X)
         kinds["stacked object array"] = np.array(X, dtype=object)
-    reference = seeded(Estimator).fit(X, y)
+    reference = brief(Estimator).fit(X, y)
     expected = outputs(reference, X)
     for given in kinds.values():
         assert_same_outputs(outputs(reference, given), expected, rtol=0, atol=0)
-        assert_same_outputs(outputs(seeded(Estimator).fit(given, y), X), expected)
+        assert_same_outputs(outputs(brief(Estimator).fit(given, y), X), expected)
 
 
 @every_estimator
@@ -165,12 +165,12 @@ def test_sparse_bags_mean_the_same_as_dense_ones(Estimator):
     X, y = make_data()
     X = [np.where(np.abs(bag) > 0.7, bag, 0.0) for bag in X]
     sparse_bags = [sp.csr_array(bag) for bag in X]
-    if not get_tags(seeded(Estimator)).input_tags.sparse:  # then it has to say so
+    if not get_tags(brief(Estimator)).input_tags.sparse:  # then it has to say so
         with pytest.raises((ValueError, TypeError), match="sparse"):
-            seeded(Estimator).fit(sparse_bags, y)
+            brief(Estimator).fit(sparse_bags, y)
         return
-    sparse = seeded(Estimator).fit(sparse_bags, y)
-    dense = seeded(Estimator).fit(X, y)
+    sparse = brief(Estimator).fit(sparse_bags, y)
+    dense = brief(Estimator).fit(X, y)
     expected = outputs(dense, X)
     assert_same_outputs(outputs(dense, sparse_bags), expected)
     assert_same_outputs(outputs(sparse, [sp.csc_matrix(bag) for bag in X]), expected)
@@ -192,7 +192,7 @@ def test_rows_of_a_table_are_bags_of_one_instance(Estimator):
 def test_feature_names_of_frames_are_remembered_and_checked(Estimator):
     X, y = make_data()
     frames = [pd.DataFrame(bag, columns=list("abcde")) for bag in X]
-    estimator = seeded(Estimator).fit(frames, y)
+    estimator = brief(Estimator).fit(frames, y)
     assert_array_equal(estimator.feature_names_in_, list("abcde"))
     assert estimator.n_features_in_ == 5
     outputs(estimator, frames)
@@ -221,7 +221,7 @@ REFUSED = {
 def test_bad_bags_are_refused_by_name_and_remedy(Estimator, case):
     bad, message = REFUSED[case]
     with pytest.raises((ValueError, TypeError), match=message):
-        seeded(Estimator).fit(bad, [0, 1][: len(bad)])
+        brief(Estimator).fit(bad, [0, 1][: len(bad)])
     estimator = fitted(Estimator)
     for name in METHODS:
         if hasattr(estimator, name):
@@ -242,11 +242,11 @@ def test_another_width_than_at_fit_is_refused(Estimator):
 def test_labels_and_weights_of_another_length_are_refused(Classifier):
     X, y = make_data()
     with pytest.raises(ValueError, match=r"\[40, 39\]. X has 40 bags and y has 39 labels"):
-        seeded(Classifier).fit(X, y[:-1])
+        brief(Classifier).fit(X, y[:-1])
     with pytest.raises(ValueError, match="one weight per bag"):
-        seeded(Classifier).fit(X, y, sample_weight=np.ones(39))
+        brief(Classifier).fit(X, y, sample_weight=np.ones(39))
     with pytest.raises(ValueError, match="must not be negative, but bag 3"):
-        seeded(Classifier).fit(X, y, sample_weight=np.where(np.arange(40) == 3, -1.0, 1.0))
+        brief(Classifier).fit(X, y, sample_weight=np.where(np.arange(40) == 3, -1.0, 1.0))
 
 
 # --- Labels, weights ---------------------------------------------------------------------
@@ -267,8 +267,8 @@ def test_labels_and_weights_of_another_length_are_refused(Classifier):
 )
 def test_labels_may_be_of_any_type(Classifier, names):
     X, y = make_data()
-    expected = seeded(Classifier).fit(X, y)
-    found = seeded(Classifier).fit(X, names[y])
+    expected = brief(Classifier).fit(X, y)
+    found = brief(Classifier).fit(X, names[y])
     assert_array_equal(found.classes_, names)
     assert_array_equal(found.predict(X), names[expected.predict(X)])
     assert found.predict(X).dtype == names.dtype
@@ -278,9 +278,9 @@ def test_labels_may_be_of_any_type(Classifier, names):
 @every_classifier
 def test_labels_may_be_a_list_or_a_series(Classifier):
     X, y = make_data()
-    expected = seeded(Classifier).fit(X, y).predict(X)
-    assert_array_equal(seeded(Classifier).fit(X, y.tolist()).predict(X), expected)
-    assert_array_equal(seeded(Classifier).fit(X, pd.Series(y)).predict(X), expected)
+    expected = brief(Classifier).fit(X, y).predict(X)
+    assert_array_equal(brief(Classifier).fit(X, y.tolist()).predict(X), expected)
+    assert_array_equal(brief(Classifier).fit(X, pd.Series(y)).predict(X), expected)
 
 
 @every_classifier
@@ -337,7 +337,8 @@ def test_class_weight_weighs_the_bags_of_a_class(Classifier):
     new, _ = make_data(seed=1)
 
     def scores(class_weight):
-        return seeded(Classifier, class_weight=class_weight).fit(X, y).decision_function(new)
+        classifier = brief(Classifier).set_params(class_weight=class_weight)
+        return classifier.fit(X, y).decision_function(new)
 
     counts = np.bincount(y)
     explicit = {k: len(y) / (2 * counts[k]) for k in (0, 1)}
@@ -379,7 +380,7 @@ def test_inputs_and_parameters_are_left_alone(Estimator):
     weight = np.ones(len(y))
     for array in (*X, y, weight):
         array.setflags(write=False)
-    estimator = seeded(Estimator)
+    estimator = brief(Estimator)
     parameters = copy.deepcopy(estimator.get_params())
     extra = {"sample_weight": weight} if is_classifier(estimator) else {}
     estimator.fit(X, y, **extra)
@@ -387,14 +388,14 @@ def test_inputs_and_parameters_are_left_alone(Estimator):
     assert str(estimator.get_params()) == str(parameters)
     packed = check_bags(X)
     copied = pickle.dumps(packed)
-    outputs(seeded(Estimator).fit(packed, y), packed)
+    outputs(brief(Estimator).fit(packed, y), packed)
     assert pickle.dumps(packed) == copied
 
 
 @every_estimator
 def test_the_same_seed_gives_the_same_result(Estimator):
     X, y = make_data()
-    estimator = seeded(Estimator)
+    estimator = brief(Estimator)
     first = outputs(estimator.fit(X, y), X)
     assert_same_outputs(outputs(estimator.fit(X, y), X), first, rtol=0, atol=0)
     assert_same_outputs(outputs(clone(estimator).fit(X, y), X), first, rtol=0, atol=0)
@@ -408,7 +409,7 @@ def test_one_worker_or_two_give_the_same_result(Estimator):
 
     def run(n_jobs, **backend):
         return joblib.Parallel(n_jobs=n_jobs, **backend)(
-            joblib.delayed(_fit_and_apply)(seeded(Estimator), check_bags(X), y, half, method)
+            joblib.delayed(_fit_and_apply)(brief(Estimator), check_bags(X), y, half, method)
             for half in halves
         )
 
@@ -454,12 +455,12 @@ def test_scikit_learn_splits_searches_and_scores(Classifier, container):
     X, y = make_data(n_bags=30)
     X = container(X)
     train, test, y_train, _ = train_test_split(X, y, stratify=y, random_state=0)
-    assert len(seeded(Classifier).fit(train, y_train).predict(test)) == len(test)
+    assert len(brief(Classifier).fit(train, y_train).predict(test)) == len(test)
     cv = StratifiedKFold(3)
-    scores = cross_val_score(seeded(Classifier), X, y, cv=cv, error_score="raise")
+    scores = cross_val_score(brief(Classifier), X, y, cv=cv, error_score="raise")
     assert scores.shape == (3,)
-    assert cross_val_predict(seeded(Classifier), X, y, cv=cv).shape == (30,)
-    pipeline = make_pipeline(InstanceTransformer(), seeded(Classifier))
+    assert cross_val_predict(brief(Classifier), X, y, cv=cv).shape == (30,)
+    pipeline = make_pipeline(InstanceTransformer(), brief(Classifier))
     prefix = f"{Classifier.__name__.lower()}__"
     grid = {prefix + "class_weight": [None, "balanced"]}
     search = GridSearchCV(pipeline, grid, cv=cv, error_score="raise").fit(X, y)

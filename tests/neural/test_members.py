@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmil import DPMINNClassifier
-from skmil.nn import DPMINN, CrossEntropyLoss, Ensemble, EnsembleLoss, MarginLoss
+from skmil.nn import DPMINN, Ensemble
 
 SMALL = {
     "hidden_layer_sizes": (8, 4),
@@ -67,18 +67,6 @@ def test_members_start_from_different_weights_each_scaled_to_the_bags():
         assert_allclose(lengths.mean(axis=0), 0.5, atol=1e-3)
     scores = [single.decision_function(X) for single in alone(classifier)]
     assert np.abs(np.diff(scores, axis=0)).max(axis=1).min() > 0.1
-
-
-@pytest.mark.parametrize("loss", [MarginLoss(), CrossEntropyLoss()])
-def test_the_loss_is_a_mean_with_the_gradient_of_the_sum(loss):
-    scores = torch.rand(6, 3, 1, requires_grad=True)
-    target = torch.arange(6) % 2, torch.rand(6)
-    losses = [loss([scores[:, m]], target) for m in range(3)]
-    (expected,) = torch.autograd.grad(sum(losses), scores)
-    mean = EnsembleLoss(loss)([scores], target)
-    (found,) = torch.autograd.grad(mean, scores)
-    assert_allclose(mean.item(), torch.stack(losses).mean().item(), rtol=1e-6)
-    assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_the_loss_curve_is_the_mean_of_the_members():

@@ -14,13 +14,13 @@ from skmil import (
 
 
 @pytest.mark.slow
-def test_musk1_on_its_published_folds():
+def test_musk1_on_its_published_folds_in_pairs():
     bags, y, data = load("musk1")
     scores = cross_validate(
         DPMINNClassifier(random_state=0),
         bags,
         y,
-        cv=PredefinedSplit(data["folds"][0]),
+        cv=PredefinedSplit(data["folds"][0] // 2),
         scoring=["accuracy", "roc_auc"],
     )
     # Bounds that every seed meets by a margin; benchmarks/accuracy measures the figures.
