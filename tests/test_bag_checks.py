@@ -426,24 +426,31 @@ def _fit_and_apply(estimator, X, y, half, method):
 
 
 @every_estimator
-def test_predictions_survive_pickle_and_joblib_in_a_fresh_process(Estimator, tmp_path):
+def test_predictions_survive_pickle(Estimator):
     X, _ = make_data(seed=1)
     estimator = fitted(Estimator)
-    expected = outputs(estimator, X)
-    assert_same_outputs(outputs(pickle.loads(pickle.dumps(estimator)), X), expected, rtol=1e-7)
-    method = next(name for name in METHODS if hasattr(estimator, name))
-    joblib.dump((estimator, X, method), tmp_path / "model.joblib")
+    found = outputs(pickle.loads(pickle.dumps(estimator)), X)
+    assert_same_outputs(found, outputs(estimator, X), rtol=1e-7)
+
+
+def test_predictions_survive_joblib_in_a_fresh_process(tmp_path):
+    X, _ = make_data(seed=1)
+    methods = {E: next(name for name in METHODS if hasattr(E, name)) for E in ESTIMATORS}
+    models = [(fitted(Estimator), method) for Estimator, method in methods.items()]
+    joblib.dump((models, X), tmp_path / "models.joblib")
     script = (
         "import joblib, sys\n"
-        "estimator, X, method = joblib.load(sys.argv[1])\n"
-        "joblib.dump(list(getattr(estimator, method)(X)), sys.argv[2])\n"
+        "models, X = joblib.load(sys.argv[1])\n"
+        "answers = [list(getattr(estimator, method)(X)) for estimator, method in models]\n"
+        "joblib.dump(answers, sys.argv[2])\n"
     )
-    answer = tmp_path / "answer.joblib"
-    subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "model.joblib", answer], check=True, timeout=120
-    )
-    found = [_dense(bag) for bag in joblib.load(answer)]
-    assert_same_outputs({method: found}, {method: expected[method]}, rtol=1e-7)
+    answer = tmp_path / "answers.joblib"
+    command = [sys.executable, "-c", script, tmp_path / "models.joblib", answer]
+    subprocess.run(command, check=True, timeout=300)
+    for (estimator, method), found in zip(models, joblib.load(answer), strict=True):
+        name = f"{type(estimator).__name__}.{method}"
+        expected = [_dense(bag) for bag in getattr(estimator, method)(X)]
+        assert_same_outputs({name: [*map(_dense, found)]}, {name: expected}, rtol=1e-7)
 
 
 # --- Inside scikit-learn -----------------------------------------------------------------
