@@ -70,7 +70,7 @@ def main(argv=None):
     for table in tables:
         if table.name not in (*NEWSGROUPS, *OTHERS):
             write_csv(table, options.to / "tables" / f"{table.name}.csv")
-    text = "\n\n".join([introduction(rows), *map(markdown, tables)])
+    text = "\n\n".join([introduction(rows), *(markdown(table) for table in tables if table.rows)])
     (options.to / "tables.md").write_text(text + "\n", encoding="utf-8")
     draw(cells, options.to / "figures")
 
@@ -151,8 +151,9 @@ def ablation(cells, name, title, variants):
     for stem, label in CONFIGURATIONS.items():
         for end, variant in variants.items():
             places = [(data, stem + end, "default") for data in CLASSICS]
-            found = [with_spread(cells.get(place)) for place in places]
-            rows.append([f"{label}, {variant}", *found, number(mean_of(cells, places))])
+            if any(place in cells for place in places):
+                found = [with_spread(cells.get(place)) for place in places]
+                rows.append([f"{label}, {variant}", *found, number(mean_of(cells, places))])
     for end, variant in variants.items():
         printed = [published(f"dp-minn{end}", data) for data in CLASSICS]
         rows.append([f"printed, {variant}", *map(number, printed), number(np.mean(printed))])

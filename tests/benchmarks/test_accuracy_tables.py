@@ -158,7 +158,8 @@ def test_an_ablation_shows_spread_and_printed_figures(made):
 def test_the_defaults_are_the_variant_with_three_iterations(made):
     read = made(rows_of("tiger", "dp-minn", np.full((5, 10), 8)))
     assert read("T")["default, T = 3"]["tiger"] == "0.800 ± 0.000"
-    assert read("T")["paper's configuration, T = 3"]["tiger"] == tables.NONE
+    assert read("T")["default, T = 3"]["fox"] == tables.NONE
+    assert "paper's configuration, T = 3" not in read("T")
 
 
 def test_everything_is_made_of_nothing(made, tmp_path):
@@ -166,6 +167,7 @@ def test_everything_is_made_of_nothing(made, tmp_path):
     assert read("classics") == {}
     first = {path.name: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert {"leak.svg", "T.svg", "loss.svg", "tables.md"} <= set(first)
+    assert "Newsgroups" not in (tmp_path / "tables.md").read_text(encoding="utf-8")
     made([])
     assert {path.name: path.read_bytes() for path in tmp_path.rglob("*.*")} == first
 
